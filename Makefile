@@ -1,0 +1,54 @@
+# The verbs of the day. PYTHON is the environment that everything runs in.
+PYTHON ?= .venv/bin/python
+BIN := $(dir $(PYTHON))
+
+.PHONY: help install test slow browser notebooks lint format types layers check bench pin build ci
+
+help:  ## Say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install:  ## Make .venv with everything in it
+	python3 -m venv .venv
+	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,dev]"
+
+test:  ## The quick tests, under three minutes
+	$(PYTHON) -m pytest
+
+slow:  ## The slow proofs: kernels that are killed, long runs
+	$(PYTHON) -m pytest -m "(slow or kernel) and not browser"
+
+browser:  ## JupyterLab in Chromium; pictures go to test-results/
+	OPTUNA_NB_SCREENSHOTS=test-results $(PYTHON) -m pytest -m browser
+
+notebooks:  ## Run the notebooks and compare each output with the saved one
+	$(PYTHON) -m pytest -p no:randomly --nbval --nbval-current-env notebooks
+
+lint:  ## Style
+	$(BIN)ruff check .
+	$(BIN)ruff format --check .
+
+format:  ## Put the style right
+	$(BIN)ruff check --fix .
+	$(BIN)ruff format .
+
+types:  ## Types
+	$(BIN)mypy
+
+layers:  ## Who may import whom
+	$(BIN)lint-imports --no-logo
+
+check: lint types layers test  ## What a commit needs
+
+bench:  ## What the extension adds to a bare IPython
+	$(PYTHON) benchmarks/import_time.py
+
+pin:  ## Write constraints.txt from this environment
+	$(PYTHON) scripts/pin.py
+
+build:  ## Wheel and sdist
+	rm -rf dist
+	$(PYTHON) -m build
+	$(BIN)twine check --strict dist/*
+
+ci:  ## All of it, in a copy with its own environment
+	.ci/run

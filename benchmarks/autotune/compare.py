@@ -1,0 +1,241 @@
+"""Tuners against each other: equal CPU budget, same rows, judged on rows that none of them saw.
+
+    python benchmarks/autotune/compare.py --budget 60 --seeds 4
+
+One command: it makes an environment for each peer (with the ordinary pip), runs every
+tuner on every data set and seed, and writes each run to ``results.jsonl`` and the tables
+to ``results.md``, both beside this file. What is in ``results.jsonl`` is not run again.
+"""
+
+# ruff: noqa: E501 - rows of tables are long
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import venv
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from data import NAMES
+
+HERE = Path(__file__).resolve().parent
+PEERS = {
+    "naive": "peers",
+    "optuna_search_cv": "peers",
+    "randomized": "peers",
+    "halving": "peers",
+    "flaml": "flaml",
+    "bluecast": "bluecast",
+}
+PACKAGES = {
+    "peers": ["optuna", "optuna-integration", "xgboost", "catboost", "scikit-learn", "pandas"],
+    "flaml": ["flaml[automl]", "xgboost", "catboost", "scikit-learn", "pandas"],
+    "bluecast": ["bluecast"],
+}
+OURS = ("autotune", "autotune_one")
+TRACED = ("naive", *OURS)
+Key = tuple[str, str, str, int]
+
+
+def python_of(tuner: str, environments: Path) -> str:
+    """Return the interpreter of a tuner, its environment made if need be."""
+    if tuner in OURS:
+        return sys.executable
+    folder = environments / PEERS[tuner]
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES[PEERS[tuner]]], check=True)
+    return str(python)
+
+
+def run(key: Key, budget: float, environments: Path, limit: float) -> dict[str, Any]:
+    """Run one worker; a run that fails or takes far too long is a line, too."""
+    tuner, model, name, seed = key
+    settings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if tuner in TRACED:
+        settings["BENCH_TRACE"] = "1"
+    command = [
+        python_of(tuner, environments),
+        str(HERE / "worker.py"),
+        tuner,
+        model,
+        name,
+        str(seed),
+        str(budget),
+    ]
+    try:
+        done = subprocess.run(
+            command, cwd=HERE, env=settings, capture_output=True, text=True, timeout=limit, check=True
+        )
+        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (subprocess.SubprocessError, ValueError, IndexError) as error:
+        why = f"no result within {limit:g} s" if isinstance(error, subprocess.TimeoutExpired) else "failed"
+        found = {
+            "tuner": tuner,
+            "model": model,
+            "data": name,
+            "seed": seed,
+            "budget": budget,
+            "score": None,
+            "why": why,
+        }
+    return found
+
+
+def report(runs: list[dict[str, Any]]) -> str:
+    """Write the tables: medians of held-out loss, the time to the naive loop's quality, every run."""
+    lines: list[str] = []
+    budgets = sorted({(run["model"], run["budget"]) for run in runs})
+    for model, budget in budgets:
+        chosen = [run for run in runs if run["model"] == model and run["budget"] == budget]
+        lines += [f"## {model}, {budget:g} CPU seconds", ""]
+        lines += [*_medians(chosen), "", *_ranks(chosen), "", *_speed(chosen), ""]
+    lines += [
+        "## Every run",
+        "",
+        "| model | data | seed | tuner | budget, CPU s | held-out loss | CPU s used | configurations |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for it in sorted(runs, key=lambda it: (it["model"], it["budget"], it["data"], it["seed"], it["tuner"])):
+        score = f"{it['score']:.4f}" if it["score"] is not None else it["why"]
+        lines.append(
+            f"| {it['model']} | {it['data']} | {it['seed']} | {it['tuner']} | {it['budget']:g} | {score} "
+            f"| {it.get('cpu', '')} | {it.get('configurations', '')} |"
+        )
+    return "\n".join(lines)
+
+
+def _by_data(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
+    table: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for it in runs:
+        if it["score"] is not None:
+            table[it["data"]][it["tuner"]][it["seed"]] = it["score"]
+    return table
+
+
+def _tuners(runs: list[dict[str, Any]]) -> list[str]:
+    present = {it["tuner"] for it in runs}
+    return [name for name in (*OURS, *PEERS) if name in present]
+
+
+def _medians(runs: list[dict[str, Any]]) -> list[str]:
+    table, tuners = _by_data(runs), _tuners(runs)
+    lines = [
+        "Median held-out loss over seeds (log loss or root mean squared error; less is better; worst seed in brackets)",
+        "",
+        f"| data | {' | '.join(tuners)} |",
+        f"|---|{'---|' * len(tuners)}",
+    ]
+    for name in [it for it in NAMES if it in table] + [it for it in table if it not in NAMES]:
+        cells = []
+        for tuner in tuners:
+            values = list(table[name].get(tuner, {}).values())
+            cells.append(f"{median(values):.4f} ({max(values):.4f})" if values else "-")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _ranks(runs: list[dict[str, Any]]) -> list[str]:
+    table, tuners = _by_data(runs), _tuners(runs)
+    lines = [
+        "Pairs of runs on the same data and seed that `autotune` won",
+        "",
+        "| against | won | of |",
+        "|---|---|---|",
+    ]
+    for tuner in tuners:
+        if tuner in OURS:
+            continue
+        pairs = [
+            (row["autotune"][seed], score)
+            for row in table.values()
+            for seed, score in row.get(tuner, {}).items()
+            if seed in row.get("autotune", {})
+        ]
+        lines.append(f"| {tuner} | {sum(ours < theirs for ours, theirs in pairs)} | {len(pairs)} |")
+    return lines
+
+
+def _speed(runs: list[dict[str, Any]]) -> list[str]:
+    """CPU time after which our held-out loss stays at or below the naive loop's final one; naive = 1."""
+    traces = {(it["data"], it["seed"], it["tuner"]): it for it in runs if it.get("trace")}
+    lines = [
+        "CPU time until the incumbent's held-out loss first is as good as the naive loop's last one (naive loop's CPU time = 1)",
+        "",
+        "| data | seed | autotune | autotune_one |",
+        "|---|---|---|---|",
+    ]
+    shares: dict[str, list[float]] = defaultdict(list)
+    for (name, seed, tuner), naive in sorted(traces.items()):
+        if tuner != "naive":
+            continue
+        goal, spent = naive["score"], min(naive["cpu"], naive["budget"])
+        cells = []
+        for ours in OURS:
+            trace = traces.get((name, seed, ours), {}).get("trace")
+            if not trace:
+                cells.append("-")
+                continue
+            at = next((moment for moment, loss in trace if loss <= goal), None)
+            shares[ours].append(float("inf") if at is None else at / spent)
+            cells.append("never" if at is None else f"{at / spent:.2f}")
+        lines.append(f"| {name} | {seed} | {' | '.join(cells)} |")
+    cells = [f"{median(shares[ours]):.2f}" if shares[ours] else "-" for ours in OURS]
+    return [*lines, f"| median | | {' | '.join(cells)} |"]
+
+
+def main() -> None:
+    """Run what has not been run, and write the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--budget", type=float, default=60.0, help="CPU seconds a run")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--models", default="xgboost", help="xgboost, catboost, with commas")
+    parser.add_argument("--data", default=",".join(NAMES))
+    parser.add_argument("--tuners", default=",".join([*OURS, *PEERS]))
+    parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
+    parser.add_argument(
+        "--environments", type=Path, default=HERE / ".venv", help="folder of the peers' environments"
+    )
+    parser.add_argument("--results", type=Path, default=HERE / "results.jsonl")
+    given = parser.parse_args()
+    for tuner in given.tuners.split(","):
+        python_of(tuner, given.environments)
+    runs = (
+        [json.loads(line) for line in given.results.read_text().splitlines()]
+        if given.results.exists()
+        else []
+    )
+    done = {(it["tuner"], it["model"], it["data"], it["seed"], it["budget"]) for it in runs}
+    keys = [
+        (tuner, model, name, seed)
+        for model in given.models.split(",")
+        for seed in range(1, given.seeds + 1)
+        for name in given.data.split(",")
+        for tuner in given.tuners.split(",")
+        if (tuner, model, name, seed, given.budget) not in done
+    ]
+    limit = max(120.0, 15 * given.budget)
+    with ThreadPoolExecutor(given.parallel) as pool, given.results.open("a") as file:
+        for found in pool.map(lambda key: run(key, given.budget, given.environments, limit), keys):
+            runs.append(found)
+            file.write(json.dumps(found) + "\n")
+            file.flush()
+            print(found["tuner"], found["data"], found["seed"], found["score"], found.get("cpu"), flush=True)
+    head = (
+        "# Tuners at equal CPU time\n\nWritten by `python benchmarks/autotune/compare.py`; what is compared, and how, "
+        "stands in [README.md](README.md).\n\n"
+    )
+    given.results.with_suffix(".md").write_text(head + report(runs) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""What the study storage costs, against memory and against what Optuna offers.
+
+python benchmarks/storage.py            print the tables
+python benchmarks/storage.py --publish  and put them into BENCHMARKS.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import tempfile
+import tracemalloc
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import optuna
+from measure import publish, table, take_turns
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from optuna_nb.storage.ledger import Durability
+from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.studies import StudyStorage
+from optuna_nb.tuning.fast_tpe import FastTPESampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+
+Row = list[object]
+TRIALS = 10_000  # of the large study
+
+
+def main() -> None:
+    """Run all, print, and publish when asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--publish", action="store_true", help="write the tables into BENCHMARKS.md")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    heads = ["what", "ours, ms", "CPU", "compared with", "ms", "CPU", "ratio of CPU", "target"]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [row for bench in BENCHES for row in bench(Path(folder))]
+    text = table(heads, rows)
+    print(text)
+    if options.publish:
+        publish("Storage", "python benchmarks/storage.py --publish", text)
+
+
+def objective(params: int) -> Callable[[optuna.Trial], float]:
+    """Return an objective that costs next to nothing."""
+    return lambda trial: sum(trial.suggest_float(f"x{i}", -1, 1) ** 2 for i in range(params))
+
+
+def new_study(storage: BaseStorage | None, sampler: BaseSampler, ready: int, params: int) -> optuna.Study:
+    """Return a study that has some trials."""
+    study = optuna.create_study(storage=storage, sampler=sampler)
+    study.optimize(objective(params), n_trials=ready)
+    return study
+
+
+def ours(folder: Path, name: str, *, full: bool = False) -> StudyStorage:
+    """Open our storage on a new file."""
+    storage = StudyStorage(f"sqlite:///{folder / name}.db")
+    storage.database.sync_fully(full)
+    return storage
+
+
+def compare(
+    what: str,
+    target: str,
+    contestants: dict[str, optuna.Study],
+    *,
+    params: int,
+    trials: int,
+    repeats: int,
+) -> list[Row]:
+    """Time trials of ours (the first contestant) against those of the others."""
+    work = {
+        name: partial(study.optimize, objective(params), n_trials=trials)
+        for name, study in contestants.items()
+    }
+    samples = take_turns(work, repeats, trials)
+    first, *others = samples.values()
+    return [
+        [what, first.wall_ms, first.cpu_ms, name, s.wall_ms, s.cpu_ms, first.cpu_ms / s.cpu_ms, target]
+        for name, s in zip(list(samples)[1:], others, strict=True)
+    ]
+
+
+def durable_trial(folder: Path) -> list[Row]:
+    """Five parameters, random sampler, NORMAL."""
+    random = partial(RandomSampler, seed=1)
+    studies = {
+        "ours": new_study(ours(folder, "random"), random(), 100, 5),
+        "in memory": new_study(None, random(), 100, 5),
+    }
+    rows = compare(
+        "durable trial, 5 params, random, NORMAL", "<= 2", studies, params=5, trials=300, repeats=15
+    )
+    slow = {
+        "ours": studies["ours"],
+        "Optuna's SQLite": new_study(RDBStorage(f"sqlite:///{folder}/rdb.db"), random(), 5, 5),
+        "Optuna's journal file": new_study(
+            JournalStorage(JournalFileBackend(f"{folder}/journal.log")), random(), 5, 5
+        ),
+    }
+    rows += compare(
+        "durable trial, 5 params, random, NORMAL", "<= 1/50", slow, params=5, trials=20, repeats=5
+    )
+    return rows
+
+
+def durable_tpe(folder: Path) -> list[Row]:
+    """Five parameters, TPE, after 300 and after 3,000 trials."""
+    rows: list[Row] = []
+    for ready in (300, 3000):
+        studies = {}
+        for name, storage in (("ours", ours(folder, f"tpe{ready}")), ("in memory", None)):
+            study = new_study(storage, RandomSampler(seed=1), ready, 5)
+            study.sampler = FastTPESampler(seed=1)
+            study.optimize(objective(5), n_trials=3)
+            studies[name] = study
+        what = f"the same with TPE at {ready} trials"
+        rows += compare(what, "<= 1.1", studies, params=5, trials=10, repeats=15)
+    return rows
+
+
+def full_sync(folder: Path) -> list[Row]:
+    """Ten parameters, WAL with FULL: what a power cut survives."""
+    studies = {
+        "ours": new_study(ours(folder, "full", full=True), RandomSampler(seed=1), 50, 10),
+        "in memory": new_study(None, RandomSampler(seed=1), 50, 10),
+    }
+    return compare(
+        "durable trial, 10 params, random, FULL", "+1 ms at most", studies, params=10, trials=50, repeats=15
+    )
+
+
+def report_and_prune(folder: Path) -> list[Row]:
+    """One ``report`` with ``should_prune``."""
+    contestants = {}
+    steps = 200
+    for name, storage in (
+        ("ours", ours(folder, "report")),
+        ("in memory", None),
+        ("Optuna's SQLite", RDBStorage(f"sqlite:///{folder}/report-rdb.db")),
+    ):
+        study = new_study(storage, RandomSampler(seed=1), 20, 5)
+        contestants[name] = partial(report_steps, study, steps if "Optuna" not in name else 20)
+    samples = take_turns(contestants, 9, 1)
+    per_step = {"ours": steps, "in memory": steps, "Optuna's SQLite": 20}
+    first = samples["ours"]
+    return [
+        [
+            "one report and should_prune",
+            first.wall_ms / steps,
+            first.cpu_ms / steps,
+            name,
+            samples[name].wall_ms / per_step[name],
+            samples[name].cpu_ms / per_step[name],
+            first.cpu_ms / steps / (samples[name].cpu_ms / per_step[name]),
+            "<= 0.15 ms",
+        ]
+        for name in ("in memory", "Optuna's SQLite")
+    ]
+
+
+def report_steps(study: optuna.Study, steps: int) -> None:
+    """Report so many steps of one trial."""
+    trial = study.ask()
+    for step in range(steps):
+        trial.report(1.0, step)
+        trial.should_prune()
+    study.tell(trial, 1.0)
+
+
+def tpe_itself(_: Path) -> list[Row]:
+    """TPE in memory, ten parameters, ours against Optuna's own."""
+    rows: list[Row] = []
+    for multivariate in (True, False):
+        for ready in (100, 1000, 3000):
+            studies = {}
+            for name, kind in (("ours", FastTPESampler), ("Optuna's TPE", TPESampler)):
+                study = new_study(None, RandomSampler(seed=1), ready, 10)
+                study.sampler = kind(seed=1, multivariate=multivariate)
+                study.optimize(objective(10), n_trials=2)
+                studies[name] = study
+            what = f"TPE itself, 10 params, {'multi' if multivariate else 'uni'}variate, {ready} trials"
+            rows += compare(what, "<= 0.5", studies, params=10, trials=5, repeats=7)
+    return rows
+
+
+def open_and_poll(folder: Path) -> list[Row]:
+    """10,000 trials with ten parameters: open and resume, poll, memory."""
+    storage = ours(folder, "large")
+    study = optuna.create_study(storage=storage, sampler=RandomSampler(seed=1), study_name="s")
+    study_id = storage.get_study_id_from_name("s")
+    storage.acquire(study_id).durability = Durability("end")
+    study.optimize(objective(10), n_trials=10_000)
+    storage.close()
+    url = f"sqlite:///{folder / 'large.db'}"
+
+    def resume() -> None:
+        opened = StudyStorage(url)
+        opened.acquire(study_id)
+        assert len(optuna.load_study(study_name="s", storage=opened).get_trials(deepcopy=False)) == TRIALS  # noqa: S101
+        opened.close()
+
+    def plain() -> None:
+        assert len(optuna.load_study(study_name="s", storage=url).trials) == TRIALS  # noqa: S101
+
+    samples = take_turns({"ours": resume, "optuna.load_study": plain}, 3)
+    a, b = samples.values()
+    rows: list[Row] = [
+        [
+            "open and resume 10,000 trials, 10 params",
+            a.wall_ms,
+            a.cpu_ms,
+            "optuna.load_study and trials",
+            b.wall_ms,
+            b.cpu_ms,
+            a.cpu_ms / b.cpu_ms,
+            "<= 1 s",
+        ]
+    ]
+    return rows + polls(url) + memory(url)
+
+
+def polls(url: str) -> list[Row]:
+    """One poll of the reader on that study: nothing new, ten new trials."""
+    writer = StudyStorage(url)
+    study = optuna.load_study(study_name="s", storage=writer)
+    reader = Reader(url, "s")
+    reader.poll()
+    idle = take_turns({"idle": lambda: look(reader, 1000)}, 5, 1000)["idle"]
+    new = take_turns({"write": lambda: add(study, 10), "poll": lambda: look(reader, 1)}, 21)["poll"]
+    reader.close()
+    writer.close()
+    return [
+        ["poll, nothing new", idle.wall_ms, idle.cpu_ms, "", "", "", "", "<= 1 ms"],
+        ["poll, 10 new trials", new.wall_ms, new.cpu_ms, "", "", "", "", "<= 5 ms"],
+    ]
+
+
+def look(reader: Reader, times: int) -> None:
+    """Ask for news so many times."""
+    for _ in range(times):
+        reader.poll()
+
+
+def add(study: optuna.Study, count: int) -> None:
+    """Finish so many trials."""
+    study.optimize(objective(10), n_trials=count)
+
+
+def memory(url: str) -> list[Row]:
+    """Memory of 10,000 trials, as loaded, against Optuna's in-memory storage."""
+    sizes = []
+    for make in (lambda: loaded(url), lambda: new_study(None, RandomSampler(seed=1), 10_000, 10)):
+        gc.collect()
+        tracemalloc.start()
+        kept = make()
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0] / 1e6)
+        tracemalloc.stop()
+        del kept
+    mine, theirs = sizes
+    return [
+        [
+            "memory of 10,000 trials, MB",
+            mine,
+            "",
+            "in memory",
+            theirs,
+            "",
+            mine / theirs,
+            "<= 1.2",
+        ]
+    ]
+
+
+def loaded(url: str) -> StudyStorage:
+    """Open and own the large study."""
+    storage = StudyStorage(url)
+    storage.acquire(storage.get_study_id_from_name("s"))
+    return storage
+
+
+BENCHES = (durable_trial, durable_tpe, full_sync, report_and_prune, tpe_itself, open_and_poll)
+
+if __name__ == "__main__":
+    main()

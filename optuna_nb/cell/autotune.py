@@ -1,0 +1,287 @@
+"""``autotune`` and ``refine``: for scripts, and for ``%autotune`` and ``%tune refine``."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell import api
+from optuna_nb.cell.options import SAMPLERS, by_name, check
+from optuna_nb.errors import InvalidOptionError, OptunaNBError
+from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, prepare
+from optuna_nb.models.comparison import Comparison
+from optuna_nb.models.evaluation import STUDY
+from optuna_nb.models.refine import is_better, prepare_refinement
+from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
+from optuna_nb.records import TuneOptions
+from optuna_nb.storage.database import sqlite_path
+from optuna_nb.tuning import background
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from optuna.samplers import BaseSampler
+
+    from optuna_nb.tuning.handle import StudyHandle
+
+DEFAULT_TRIALS = 50
+
+
+def autotune(
+    model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    name: str | None = None,
+    data: Any = None,
+    target: str | None = None,
+    problem: str | None = None,
+    metric: Any = None,
+    trials: int | None = None,
+    more: int | None = None,
+    timeout: float | None = None,
+    cv: Any = None,
+    folds: int = 5,
+    repeats: int = 1,
+    groups: Any = None,
+    sample_weight: Any = None,
+    holdout: float = 0.0,
+    preset: str = "default",
+    space: Mapping[str, Any] | None = None,
+    fix: Mapping[str, Any] | None = None,
+    race: bool = True,
+    refit: bool = True,
+    refine: bool = False,
+    sampler: str | BaseSampler = "tpe",
+    seed: int = DEFAULT_SEED,
+    jobs: int = 1,
+    fold_jobs: int | None = None,
+    experiment: str | None = None,
+    notes: str | None = None,
+    tags: Sequence[str] = (),
+    storage: str | None = None,
+    wait: bool = False,
+) -> Any:
+    """Tune a known model in a background thread, without an objective of your own.
+
+    A study opens with the library's defaults, goes on with settings that are known to be
+    good, and then with the sampler's. Rows are split and binned once; boosting rounds are
+    found by early stopping; a trial that its first folds show to be hopeless ends early.
+
+    Args:
+        model: ``"xgboost"``, ``"catboost"``, ``"hist_gradient_boosting"``,
+            ``"random_forest"``, ``"logistic"``, ``"ridge"`` and others; an estimator; a
+            ``Pipeline`` that ends in one; or a list of these, to compare them.
+        X: rows, ``(n_rows, n_columns)``: numbers, strings and categories, with gaps.
+        y: target, ``(n_rows,)``: labels or numbers.
+        name: of the study; None for ``xgboost_tuning_seed_33``.
+        data: a DataFrame that holds rows and target, in place of ``X`` and ``y``.
+        target: the column of ``data`` that is the target.
+        problem: ``"classification"`` or ``"regression"`` where ``y`` does not tell.
+        metric: any scorer of scikit-learn, by name, with or without ``neg_``, or as a
+            callable; None for log loss, or root mean squared error.
+        trials: in total, over all runs; None for 50, or no limit with a timeout. For
+            several models, of all together.
+        more: how many more than there are.
+        timeout: seconds after which no trial begins.
+        cv: number of folds, a share below 1 for one split, or a splitter.
+        folds: number of folds.
+        repeats: how often the rows are split anew.
+        groups: one group a row; rows of a group stay together.
+        sample_weight: one weight a row.
+        holdout: share of the rows that no trial sees; they score the winner and the
+            defaults once, at the end.
+        preset: ``"default"``, or ``"bluecast"`` for BlueCast's search space.
+        space: ranges that replace single ones: ``(low, high)``, ``(low, high, "log")``, a
+            list of choices, an Optuna distribution, or one value.
+        fix: parameters that keep a value.
+        race: whether hopeless trials end after their first folds.
+        refit: whether the best model is fitted on all rows at the end; else when asked for.
+        refine: whether a fine grid around the best follows, as a study of its own.
+        sampler: as for ``tune``.
+        seed: of folds, models and sampler.
+        jobs: trials at the same time.
+        fold_jobs: folds of a trial at the same time, with one thread each; None for as
+            many as there are cores.
+        experiment: experiment that the study belongs to, for the records.
+        notes: a remark for the records.
+        tags: labels for the records.
+        storage: database URL; None as in ``tune``.
+        wait: return only when the tuning has ended.
+
+    Returns:
+        The handle of the study, with ``best_model``; for several models a ``Comparison``
+        with ``table`` and ``winner``. With ``refine`` and ``wait`` the better of parent
+        and child.
+
+    Raises:
+        InvalidOptionError: an argument cannot be used.
+        StorageError: the database cannot be used, or another process tunes the study.
+        ObjectiveError: the tuning failed, where ``wait`` is set.
+    """
+    asked = AutotuneOptions(
+        model=model, X=X, y=y, data=data, target=target, problem=problem, metric=metric, cv=cv, folds=folds,
+        repeats=repeats, groups=groups, sample_weight=sample_weight, preset=preset, space=space,
+        fix=fix or {}, holdout=holdout, race=race, refit=refit, seed=seed, jobs=jobs, fold_jobs=fold_jobs,
+    )  # fmt: skip
+    options = TuneOptions(
+        name=name or "autotune",
+        storage=storage or api.default_storage(),
+        trials=trials if trials or more or timeout else DEFAULT_TRIALS,
+        more=more,
+        timeout=timeout,
+        sampler=by_name("sampler", sampler, SAMPLERS, {}) if isinstance(sampler, str) else sampler,
+        pruner="none",
+        seed=seed,
+        jobs=jobs,
+        experiment=experiment,
+        notes=notes,
+        tags=(tags,) if isinstance(tags, str) else tuple(tags),
+    )
+    check(options)
+    if isinstance(model, (list, tuple)):
+        comparison = _compare(asked, options, name)
+        return comparison.wait() if wait else comparison
+    prepared = prepare(asked)
+    print(prepared.text)  # noqa: T201 - what was found and what is searched
+    options = replace(
+        options,
+        name=name or prepared.name,
+        directions=(prepared.direction,),
+        metric=prepared.metric,
+        model=prepared.objective.model,
+    )
+    check(options)
+    handle = api.start(prepared.objective, options)
+    if not refine:
+        return handle.wait() if wait else handle
+    if wait:
+        return refine_study(handle.wait(), wait=True)
+    threading.Thread(target=_refine_later, args=(handle,), name="optuna_nb refine", daemon=True).start()
+    return handle
+
+
+def _compare(asked: AutotuneOptions, options: TuneOptions, name: str | None) -> Comparison:
+    if options.more or options.timeout:
+        raise InvalidOptionError(
+            "several models take --trials, of all together: leave --more and --timeout out"
+        )
+    entries = {}
+    for model in asked.model:
+        prepared = prepare(replace(asked, model=model, refit=False))
+        key = str(prepared.objective.model)
+        print(prepared.text)  # noqa: T201 - what was found and what is searched
+        entries[key] = (
+            prepared.objective,
+            replace(
+                options,
+                name=f"{name}_{key}" if name else prepared.name,
+                directions=(prepared.direction,),
+                metric=prepared.metric,
+                model=key,
+            ),
+        )
+    return Comparison(entries, options.trials or DEFAULT_TRIALS, api.start).start()
+
+
+def refine_study(
+    handle: StudyHandle,
+    params: Sequence[str] = (),
+    *,
+    trials: int | None = None,
+    wait: bool = False,
+) -> StudyHandle:
+    """Try a grid of 5 values from 0.9 to 1.1 of the best ones, in a child study.
+
+    Args:
+        handle: of a study that this kernel has run.
+        params: numeric parameters; none for those that matter most to the model.
+        trials: at most so many points of the grid; None for 25.
+        wait: return only when it has ended, and then the better of parent and child.
+
+    Raises:
+        InvalidOptionError: this kernel does not know the study's code, or a parameter is none.
+    """
+    own = background.find(sqlite_path(handle.storage), handle.name)
+    base = handle.name.rpartition("@")[0] or handle.name
+    if own is None:
+        raise InvalidOptionError(
+            f"this kernel does not know the code of {handle.name}: run its cell again first"
+        )
+    if len(own.options.directions) > 1:
+        raise InvalidOptionError(
+            f"{handle.name} has several directions: there is no one best trial to refine"
+        )
+    study = handle.study
+    direction = study.direction.name.lower()
+    refinement = prepare_refinement(
+        handle.name,
+        handle.best_trial,
+        own.objective,
+        names=params,
+        seed=own.options.seed or 0,
+        direction=direction,
+    )
+    options = replace(
+        own.options,
+        name=f"{base}_refined",
+        trials=trials or refinement.trials,
+        more=None,
+        timeout=None,
+        sampler=refinement.sampler,
+        directions=(direction,),
+        user_directions=False,
+        warm_start=0,
+        continue_old=False,
+        notes=f"refines {handle.name}",
+    )
+    child = api.start(refinement.objective, options)
+    if not wait:
+        return child
+    child.wait()
+    return child if is_better(child.best_value, handle.best_value, direction) else handle
+
+
+def _refine_later(handle: StudyHandle) -> None:
+    """Refine once the parent has ended; a parent that failed or was stopped has no child."""
+    import contextlib
+
+    with contextlib.suppress(OptunaNBError):
+        handle.wait()
+        snapshot = handle.snapshot()
+        if snapshot.target is None or snapshot.done >= snapshot.target:
+            refine_study(handle)
+
+
+def summary(handle: StudyHandle) -> str:
+    """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty."""
+    attributes = handle.study.user_attrs
+    about = attributes.get(STUDY)
+    if about is None:
+        return ""
+    lines = []
+    if gain := attributes.get(GAIN):
+        mean, low, high = gain
+        lines.append(f"gain over library defaults {mean:.4g} (95 % interval {low:.4g} to {high:.4g})")
+    if held := attributes.get(HOLDOUT):
+        text = f"{held['rows']} held-out rows: {about['metric']} {held['score']:.4g}"
+        if "defaults" in held:
+            text += f", library defaults {held['defaults']:.4g}"
+        looks = "" if held["looks"] == 1 else f" (looked at {held['looks']} times)"
+        lines.append(text + looks)
+    return "\n".join(lines)
+
+
+def best_code(handle: StudyHandle) -> str:
+    """Return Python that builds the best model.
+
+    Raises:
+        InvalidOptionError: the study has none, or not yet.
+    """
+    attributes = handle.study.user_attrs
+    if STUDY not in attributes:
+        raise InvalidOptionError(f"{handle.name} is no study of %autotune: its own cell is the code")
+    if CODE not in attributes:
+        raise InvalidOptionError(f"{handle.name} has not ended: its code is there after `%tune wait`")
+    return str(attributes[CODE])

@@ -1,0 +1,40 @@
+"""What ``%autotune`` does: read the line, start, show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optuna_nb.cell.autotune_line import read_autotune
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def run_line(shell: InteractiveShell, line: str, storage: str) -> None:
+    """Start what an ``%autotune`` line asks for, and show it.
+
+    Raises:
+        InvalidOptionError: Something in the line cannot be used.
+        HelpAsked: The line asks for help.
+    """
+    arguments, given = read_autotune(line, shell.user_ns, storage)
+
+    # scikit-learn and its friends come only now that the line makes sense.
+    from optuna_nb.cell import view
+    from optuna_nb.cell.autotune import autotune
+    from optuna_nb.models.comparison import Comparison
+
+    wait = bool(arguments.pop("wait"))
+    several = isinstance(arguments["model"], (list, tuple))
+    result = autotune(**arguments, wait=wait and (several or given.refine))
+    if given.out:
+        shell.push({given.out: result})  # type: ignore[no-untyped-call]
+    if isinstance(result, Comparison):
+        print(result.table.to_string(index=False) if wait else f"{result!r} begins, one study each")  # noqa: T201
+        return
+    if result.note:
+        print(result.note)  # noqa: T201
+    if not given.quiet:
+        view.show(result)
+    if wait and not given.refine:
+        view.wait(result)

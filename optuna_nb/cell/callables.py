@@ -1,0 +1,135 @@
+"""From a Python function to an objective: its code, and what it depends on."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell.dependencies import examine_twice
+from optuna_nb.cell.model_type import find_model_type
+from optuna_nb.cell.namespace import Snapshot
+from optuna_nb.cell.trial_shell import give_own_shell
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import Objective
+from optuna_nb.tuning.fingerprint import examine, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CellType
+
+    from IPython.core.interactiveshell import InteractiveShell
+    from optuna.trial import Trial
+
+
+def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | None) -> Objective:
+    """Make an objective of a function, a method, a ``partial`` or a callable object.
+
+    A function of the notebook is frozen with the names of this moment, as a cell is.
+
+    Args:
+        objective: what is called with a trial.
+        shell: the running IPython, if there is one.
+
+    Raises:
+        InvalidOptionError: it cannot be called.
+    """
+    if not callable(objective):
+        kind = type(objective).__name__
+        msg = f"objective is a {kind}: give a function that takes a trial and returns the score"
+        raise InvalidOptionError(msg)
+    function, bound = _unwrap(objective)
+    if function is None:  # a builtin, or a class
+        return Objective(
+            objective, repr(objective), fingerprint(ast.unparse(ast.Constant(repr(objective))), {})
+        )
+    source = _source(function)
+    captured = {
+        name: cell.cell_contents
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        if _is_set(cell)
+    }
+    # Bound arguments are data that the function reads: named in the code, they count.
+    reads = "".join(f"\n{name}" for name in bound)
+    names = {**function.__globals__, **captured, **bound}
+    evaluate: Callable[[Trial], Any] = objective
+    if shell is not None and objective is function and function.__globals__ is shell.user_ns:
+        snapshot = Snapshot(shell.user_ns, function.__code__)
+
+        def evaluate(trial: Trial) -> Any:
+            mine = snapshot.function(function)
+            give_own_shell(shell, mine.__globals__)
+            return mine(trial)
+
+    model = find_model_type(ast.parse(source), names)
+    if shell is None:  # the script is all that changes data, and nobody can tell its changes from a trial's
+        examined = examine(source + reads, names)
+        return Objective(evaluate, source, examined.parts, model, unseen=examined.unseen)
+    frozen = (function.__globals__, dict(function.__globals__))
+    examined, again = examine_twice(shell, source + reads, names, frozen, is_cell=False)
+    return Objective(evaluate, source, examined.parts, model, unseen=examined.unseen, refingerprint=again)
+
+
+def _unwrap(objective: Any) -> tuple[FunctionType | None, dict[str, object]]:
+    """Find the function inside, and the arguments that are already bound to it."""
+    if isinstance(objective, FunctionType):
+        return objective, {}
+    if isinstance(objective, MethodType):
+        function, bound = _unwrap(objective.__func__)
+        return function, {**bound, "bound_self": objective.__self__}
+    if isinstance(objective, functools.partial):
+        function, bound = _unwrap(objective.func)
+        given = {f"bound_{k}": value for k, value in enumerate(objective.args)}
+        return function, {**bound, **given, **{f"bound_{k}": v for k, v in objective.keywords.items()}}
+    method = getattr(type(objective), "__call__", None)  # noqa: B004  (of a callable object)
+    if isinstance(method, FunctionType):
+        return method, {"bound_self": objective}
+    return None, {}
+
+
+def _source(function: FunctionType) -> str:
+    """Give the function as Python text that parses by itself.
+
+    Not ``inspect.getsource``: for a lambda that gives whole lines, with whatever
+    else stands in them, and a changed argument of ``tune`` would count as a
+    changed objective.
+    """
+    code = function.__code__
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:  # not Python as it stands, for instance a notebook file
+        tree = ast.Module([], [])
+    found = [node for node in ast.walk(tree) if _first_line(node) == code.co_firstlineno]
+    if len(found) > 1:  # lambdas that share a line
+        found = [node for node in found if _is_code_of(node, code)] or found
+    if found:
+        return "\n".join(map(ast.unparse, found))
+    # Typed into a plain prompt, or made by a program: its byte code identifies it.
+    return ast.unparse(ast.Constant(repr((code.co_code, code.co_names, code.co_consts))))
+
+
+def _first_line(node: ast.AST) -> int | None:
+    if isinstance(node, ast.Lambda):
+        return node.lineno
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return min([node.lineno, *(it.lineno for it in node.decorator_list)])
+    return None
+
+
+def _is_code_of(node: ast.AST, code: CodeType) -> bool:
+    if not isinstance(node, ast.Lambda):
+        return False
+    compiled = compile(ast.Expression(node), code.co_filename, "eval")
+    mine = next(it for it in compiled.co_consts if isinstance(it, CodeType))
+    return (mine.co_code, mine.co_names, mine.co_consts) == (code.co_code, code.co_names, code.co_consts)
+
+
+def _is_set(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True

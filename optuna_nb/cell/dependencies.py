@@ -1,0 +1,70 @@
+"""What an objective of the notebook depends on: at its start, and looked at again later.
+
+A second look tells which data the trials themselves change. It must not take for that
+what the user changes in a cell meanwhile, so whatever the cells mention that were
+started since keeps the hash of the start. Both looks see the names of the start:
+what the user rebinds later is not what the trials read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from optuna_nb.tuning.fingerprint import examine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from optuna_nb.tuning.fingerprint import Examination
+
+_OUR_LINE = re.compile(r"(?m)^\s*%tune\b.*$")
+
+
+def examine_twice(
+    shell: InteractiveShell,
+    code: str,
+    names: Mapping[str, object],
+    frozen: tuple[Mapping[str, object], Mapping[str, object]],
+    *,
+    is_cell: bool,
+) -> tuple[Examination, Callable[[], Mapping[str, str]]]:
+    """Fingerprint code of the notebook now, and return how to do so again.
+
+    Args:
+        shell: the running IPython.
+        code: plain Python.
+        names: what the code's global names mean.
+        frozen: the live namespace of the functions that it calls, and its names of now.
+        is_cell: whether the code is all that the present cell runs; otherwise what else
+            that cell mentions may be changed by it.
+
+    Returns:
+        The fingerprint of now, and a function that gives the one of later, to be called
+        from any one thread.
+    """
+    first = examine(code, names, frozen)
+    seen = len(_cells(shell)) - (not is_cell)
+
+    def again() -> Mapping[str, str]:
+        later = examine(code, names, frozen).parts
+        words = _words(_cells(shell)[max(seen, 0) :])
+        return {
+            part: first.parts.get(part, digest) if words & set(re.findall(r"\w+", part)) else digest
+            for part, digest in later.items()
+        }
+
+    return first, again
+
+
+def _cells(shell: InteractiveShell) -> list[str]:
+    """Return the text of the cells that were started so far, the present one last."""
+    return list(shell.history_manager.input_hist_raw) if shell.history_manager else []
+
+
+def _words(cells: list[str]) -> set[str]:
+    """Collect the words of cells; a ``%%tune`` cell changes nothing where the notebook sees it."""
+    own = [_OUR_LINE.sub("", cell) for cell in cells if not cell.lstrip().startswith("%%tune")]
+    return {word for cell in own for word in re.findall(r"\w+", cell)} - {"data", "def", "class", "import"}

@@ -1,0 +1,363 @@
+"""The flags of ``%%tune``, and the checks that the Python API shares with them."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import keyword
+import re
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell.numbers import count, seconds, seed
+from optuna_nb.cell.parser import LineParser, did_you_mean
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import TuneOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from optuna_nb.tuning.handle import StudyHandle
+
+SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
+PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
+DIRECTIONS = ("minimize", "maximize")
+DURABILITIES = ("trial", "pooled", "end")
+SYNCHRONOUS = ("auto", "normal", "full")
+# Also the verbs that are to come: a study must not lose its name to one of them.
+RESERVED = (
+    *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
+    *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),
+)
+_LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
+LARGEST = 2**53  # what every part of a database and JSON holds exactly
+
+
+@dataclass(frozen=True, slots=True)
+class TuneLine:
+    """A ``%%tune`` line, understood."""
+
+    options: TuneOptions
+    wait: bool = False
+    out: str | None = None  # the variable that gets the handle
+    quiet: bool = False
+    notify: Callable[[StudyHandle], object] | bool = False  # True: by the browser
+
+
+def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_log: bool = True) -> TuneLine:
+    """Understand the line of a ``%%tune`` cell.
+
+    Args:
+        line: what stands behind ``%%tune``.
+        namespace: where the names of variables are looked up.
+        storage: the database URL where ``--storage`` gives none.
+        keep_log: whether what trials print is kept, without ``--no-log``.
+
+    Raises:
+        InvalidOptionError: something in the line cannot be used; one line, with the fix.
+        HelpAsked: the line asks for help.
+    """
+    given = tune_parser().read(line)
+    named = [
+        *(["minimize"] if given.minimize else []),
+        *(["maximize"] if given.maximize else []),
+        *(given.direction or []),
+    ]
+    if (given.minimize or given.maximize) and len(named) > 1:
+        msg = "several directions: say each with --direction, as `--direction minimize --direction maximize`"
+        raise InvalidOptionError(msg)
+    if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
+        msg = f"--out: {given.out!r} cannot be the name of a variable; take letters, digits and _"
+        raise InvalidOptionError(msg)
+    options = TuneOptions(
+        name=given.name or "",
+        storage=given.storage or storage,
+        trials=given.trials,
+        more=given.more,
+        timeout=given.timeout,
+        directions=tuple(named) or ("minimize",),
+        sampler=by_name("sampler", given.sampler, SAMPLERS, namespace),
+        pruner=by_name("pruner", given.pruner, PRUNERS, namespace),
+        seed=given.seed,
+        jobs=given.jobs,
+        metric=given.metric,
+        model=given.model,
+        experiment=given.experiment,
+        notes=given.notes,
+        tags=tuple(given.tag or ()),
+        continue_old=given.continue_old,
+        warm_start=given.warm_start,
+        user_directions=bool(named),
+        durability=given.durability,
+        buffer_size=given.buffer_size,
+        flush_seconds=given.flush_seconds,
+        synchronous=given.synchronous,
+        step_interval=given.step_interval,
+        fix=read_fixed(given.fix),
+        keep_log=keep_log and not given.no_log,
+    )
+    check(options)
+    return TuneLine(
+        options, wait=given.wait, out=given.out, quiet=given.quiet, notify=_notify(given.notify, namespace)
+    )
+
+
+def tune_parser() -> LineParser:
+    """Build the parser of the ``%%tune`` line; its help is the help of the magic."""
+    parser = LineParser(
+        "%%tune",
+        "Tune what the cell computes. `trial` is in scope; the last expression is the score: a number,\n"
+        "an array of fold scores (their mean counts), or a tuple with one value per --direction.\n"
+        "The trials run in the background and every finished one is in the database; running the cell\n"
+        "again goes on where it stopped. `%tune -h` lists what can be done with a study.",
+        (
+            "%%tune churn --trials 200 --maximize",
+            "%%tune churn --timeout 10m --sampler my_sampler  # a variable that holds a sampler",
+            "%%tune churn --more 50 --wait -o study",
+            "%%tune tradeoff --direction maximize --direction minimize",
+        ),
+    )
+    add = parser.add_argument
+    add("name", nargs="?", metavar="NAME", help="name of the study")
+    add("-n", "--trials", type=count, metavar="N", help="trials in total (default 100; none with --timeout)")
+    add("--more", type=count, metavar="N", help="so many trials more than there are")
+    add("--timeout", type=seconds, metavar="TIME", help="stop after 90s, 10m, 2h or so many seconds")
+    add("--minimize", action="store_true", help="the lower the score the better (default)")
+    add("--maximize", action="store_true", help="the higher the score the better")
+    add(
+        "--direction",
+        action="append",
+        type=_direction,
+        metavar="DIR",
+        help="minimize or maximize, once per score",
+    )
+    add("--sampler", default="tpe", metavar="S", help=f"{', '.join(SAMPLERS)}, or a variable (default tpe)")
+    add(
+        "--pruner",
+        default="median",
+        metavar="P",
+        help=f"{', '.join(PRUNERS)}, or a variable (default median)",
+    )
+    add("--seed", type=seed, metavar="N", help="start of all random numbers (default: chosen and recorded)")
+    add("--jobs", type=count, default=1, metavar="N", help="trials at the same time (default 1)")
+    add("--wait", action="store_true", help="come back when the tuning has ended")
+    add("--metric", metavar="NAME", help="what the score is called")
+    add("--model", metavar="NAME", help="type of the model (default: read from the cell)")
+    add("--experiment", metavar="NAME", help="experiment that the study belongs to")
+    add("--notes", metavar="TEXT", help="a remark for the records")
+    add("--tag", action="append", metavar="TAG", help="a label for the records; may be repeated")
+    add(
+        "--continue",
+        dest="continue_old",
+        action="store_true",
+        help="stay in the old version of a changed cell",
+    )
+    add("--warm-start", type=count, default=0, metavar="K", help="try the K best of the old version first")
+    add(
+        "--fix",
+        action="append",
+        metavar="NAME=VALUE",
+        help="keep this parameter so, also after a resume; repeat it; --fix none lifts all",
+    )
+    add(
+        "--durability",
+        default="trial",
+        metavar="WHEN",
+        help="trials are written each on its own (trial), many at a time (pooled) or at the end (end)",
+    )
+    add("--buffer-size", type=count, default=100, metavar="N", help="pooled: so many wait at most (100)")
+    add("--flush-seconds", type=seconds, default=1.0, metavar="S", help="pooled: so long at most (1 s)")
+    add(
+        "--synchronous",
+        default="auto",
+        metavar="HOW",
+        help="full survives a power cut, normal a killed kernel; auto: full for trials over 50 ms",
+    )
+    add("--step-interval", type=count, default=1, metavar="K", help="show and log each K-th step of a trial")
+    add("--no-log", action="store_true", help="keep nothing of what the trials print")
+    add("--storage", type=storage_url, metavar="URL", help="database (default: %%config OptunaNB.storage)")
+    add("-o", "--out", metavar="VAR", help="variable that gets the study's handle")
+    add(
+        "--notify",
+        nargs="?",
+        const="browser",
+        metavar="VAR",
+        help="when it ends, notify by the browser, or call what a variable holds with the handle",
+    )
+    add("-q", "--quiet", action="store_true", help="show no panel, only the note of what was done")
+    return parser
+
+
+def _notify(word: str | None, namespace: Mapping[str, object]) -> Callable[[StudyHandle], object] | bool:
+    if word is None or word == "browser":
+        return word is not None
+    value = namespace.get(word)
+    if not callable(value):
+        what = (
+            f"the variable {word} cannot be called" if word in namespace else f"there is no variable {word}"
+        )
+        msg = f"--notify: {what}; name a function that takes the study's handle, or give --notify alone"
+        raise InvalidOptionError(msg)
+    return value
+
+
+def by_name(kind: str, word: str, known: Sequence[str], namespace: Mapping[str, object]) -> Any:
+    """Find a sampler or pruner: one of ours by its name, or what a variable holds.
+
+    A variable wins over a name of ours, as the user has made it on purpose.
+
+    Args:
+        kind: ``"sampler"`` or ``"pruner"``.
+        word: what the user wrote.
+        known: our names.
+        namespace: where variables are looked up.
+    """
+    value = namespace.get(word)
+    method = "sample_relative" if kind == "sampler" else "prune"  # of Optuna's base class
+    if value is not None and not isinstance(value, type) and callable(getattr(value, method, None)):
+        return value
+    if word.lower() in known:
+        return word.lower()
+    if isinstance(value, type) and hasattr(value, method):
+        msg = f"--{kind}: {word} is a class; make one, `my_{kind} = {word}()`, and give `--{kind} my_{kind}`"
+    elif value is not None:
+        what = type(value).__name__
+        msg = f"--{kind}: the variable {word} holds a {what}, not a {kind}; give one of {', '.join(known)}"
+    else:
+        fix = did_you_mean(word, known) or f"; take one of {', '.join(known)}"
+        msg = f"--{kind}: {word!r} is neither a {kind} nor a variable that holds one{fix}"
+    raise InvalidOptionError(msg)
+
+
+def _check_numbers(options: TuneOptions) -> None:
+    for flag, number, least in (
+        ("--trials", options.trials, 1),
+        ("--more", options.more, 1),
+        ("--jobs", options.jobs, 1),
+        ("--warm-start", options.warm_start, 0),
+        ("--seed", options.seed, 0),
+        ("--buffer-size", options.buffer_size, 1),
+        ("--step-interval", options.step_interval, 1),
+    ):
+        if number is not None and (
+            isinstance(number, bool) or not isinstance(number, Integral) or number < least
+        ):
+            msg = f"{flag} takes a whole number from {least}, not {number!r}"
+            raise InvalidOptionError(msg)
+        if number is not None and number > LARGEST:
+            msg = f"{flag} takes a whole number up to {LARGEST}, not {number}"
+            raise InvalidOptionError(msg)
+
+
+def check(options: TuneOptions) -> None:
+    """Refuse what cannot be, or cannot be together; the same for flags and arguments.
+
+    Raises:
+        InvalidOptionError: one line that names the fix.
+    """
+    check_name(options.name)
+    _check_numbers(options)
+    if options.timeout is not None and not options.timeout > 0:
+        msg = f"--timeout takes a time above 0, not {options.timeout!r}"
+        raise InvalidOptionError(msg)
+    if not options.flush_seconds > 0:
+        msg = f"--flush-seconds takes a time above 0, not {options.flush_seconds!r}"
+        raise InvalidOptionError(msg)
+    if options.fix is not None and not all(isinstance(name, str) for name in options.fix):
+        msg = "fix takes a dict of values by parameter name, as {'max_depth': 3}"
+        raise InvalidOptionError(msg)
+    _one_of("--durability", options.durability, DURABILITIES)
+    _one_of("--synchronous", options.synchronous, SYNCHRONOUS)
+    if options.trials is not None and options.more is not None:
+        msg = "--trials is the total and --more adds to what is there: give one of them"
+        raise InvalidOptionError(msg)
+    if options.continue_old and options.warm_start:
+        msg = "--continue stays in the old version and --warm-start begins a new one: give one of them"
+        raise InvalidOptionError(msg)
+    if not options.directions:
+        msg = "directions is empty: give 'minimize' or 'maximize' for each score"
+        raise InvalidOptionError(msg)
+    for direction in options.directions:
+        _direction(direction)
+
+
+def _one_of(flag: str, word: str, known: Sequence[str]) -> None:
+    if word not in known:
+        fix = did_you_mean(str(word), known) or f"; take one of {', '.join(known)}"
+        msg = f"{flag}: {word!r} is not known{fix}"
+        raise InvalidOptionError(msg)
+
+
+def read_fixed(words: Sequence[str] | None) -> dict[str, Any] | None:
+    """Read ``NAME=VALUE`` words: a Python literal where it is one, else the text itself.
+
+    Args:
+        words: what stands behind each ``--fix``; None without the flag.
+
+    Returns:
+        Value by name, empty for ``none``; None without the flag.
+    """
+    if words is None:
+        return None
+    if words == ["none"]:
+        return {}
+    fixed: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.strip():
+            msg = f"--fix takes NAME=VALUE, as `--fix max_depth=3`, or none, not {word!r}"
+            raise InvalidOptionError(msg)
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            value = text
+        fixed[name.strip()] = value if isinstance(value, (bool, int, float, str, type(None))) else text
+    return fixed
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that a study cannot have.
+
+    Raises:
+        InvalidOptionError: one line that names the fix.
+    """
+    if not name.strip():
+        msg = "the study has no name: write one behind the magic, as `%%tune churn --trials 100`"
+    elif name in RESERVED:
+        msg = f"{name!r} is a verb of %tune and cannot name a study: take another name, as `{name}_study`"
+    elif re.search(r"@\d*$", name):
+        base = name.rpartition("@")[0] or "churn"
+        msg = f"{name!r}: versions are counted for you; write {base!r}, and --continue to stay in the old one"
+    elif len(name) > _LONGEST_NAME or not name.isprintable():
+        msg = (
+            f"the name of a study has at most {_LONGEST_NAME} letters and no line breaks: take a shorter one"
+        )
+    else:
+        return
+    raise InvalidOptionError(msg)
+
+
+def storage_url(text: str) -> str:
+    """Take a URL; refuse a name in braces, which IPython leaves so where there is no such variable."""
+    if (unset := re.search(r"\{\w+\}", text)) is not None:
+        msg = f"{text!r}: there is no variable {unset[0][1:-1]}; set it first, or write the URL itself"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
+def _direction(text: str) -> str:
+    if text not in DIRECTIONS:
+        fix = did_you_mean(text, DIRECTIONS) or "; write minimize or maximize"
+        msg = f"{text!r} is not a direction{fix}"
+        raise InvalidOptionError(msg)
+    return text
+
+
+def anchored(url: str, folder: str) -> str:
+    """Say a storage URL so that a relative path in it is one below ``folder``."""
+    head, _, path = url.rpartition("sqlite:///")
+    if head or ("://" in url and not url.startswith("sqlite:///")) or not path or path == ":memory:":
+        return url
+    return f"sqlite:///{Path(folder) / Path(path).expanduser()}"

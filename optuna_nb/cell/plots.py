@@ -1,0 +1,103 @@
+"""Optuna's plotly plots by name: ``%tune plot slice churn``. One figure at a time, on demand."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell.parser import did_you_mean
+from optuna_nb.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from optuna_nb.tuning.handle import StudyHandle
+
+KINDS = (
+    *("contour", "edf", "hypervolume_history", "intermediate_values", "optimization_history"),
+    *("parallel_coordinate", "param_importances", "pareto_front", "rank", "slice", "timeline"),
+    "terminator_improvement",
+)
+SHORT = {
+    "history": "optimization_history",
+    "importance": "param_importances",
+    "importances": "param_importances",
+    "parallel": "parallel_coordinate",
+    "curves": "intermediate_values",
+    "pareto": "pareto_front",
+    "hypervolume": "hypervolume_history",
+    "terminator": "terminator_improvement",
+}
+
+
+def plot(kind: str, handle: StudyHandle) -> Any:
+    """Make one of Optuna's figures.
+
+    Args:
+        kind: one of ``KINDS`` or ``SHORT``.
+        handle: the study; only its finished trials count.
+
+    Returns:
+        A ``plotly.graph_objects.Figure``, which the notebook shows.
+
+    Raises:
+        InvalidOptionError: there is no such plot, or it does not fit the study.
+    """
+    name = SHORT.get(kind, kind)
+    if name not in KINDS:
+        fix = did_you_mean(kind, [*KINDS, *SHORT]) or f"; there are {', '.join(KINDS)}"
+        msg = f"%tune plot has no plot {kind!r}{fix}"
+        raise InvalidOptionError(msg)
+    import optuna
+
+    study = handle.study
+    arguments = _arguments(name, study)
+    try:
+        # The terminator draws a progress bar of its own, which is over before anybody has read it.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return getattr(optuna.visualization, f"plot_{name}")(study, **arguments)
+    except (ValueError, RuntimeError, ImportError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        msg = f"%tune plot {kind} does not fit {handle.name}: {first}"
+        raise InvalidOptionError(msg) from None
+
+
+def _arguments(name: str, study: optuna.Study) -> dict[str, Any]:
+    """Fill in what Optuna wants to be told where a study has several directions, or a library is missing."""
+    import optuna
+
+    several = len(study.directions) > 1
+    if name == "hypervolume_history":
+        finite = [t.values for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+        if not finite:
+            return {"reference_point": [0.0] * len(study.directions)}
+        worst = [
+            (max if d == optuna.study.StudyDirection.MINIMIZE else min)(values[i] for values in finite)
+            for i, d in enumerate(study.directions)
+        ]
+        return {"reference_point": worst}
+    if several and name in {
+        *("contour", "edf", "optimization_history", "parallel_coordinate", "param_importances"),
+        *("rank", "slice"),
+    }:
+        return (
+            _importance() if name == "param_importances" else {"target": _first, "target_name": "objective 0"}
+        )
+    return _importance() if name == "param_importances" else {}
+
+
+def _first(trial: optuna.trial.FrozenTrial) -> float:
+    return float(trial.values[0])
+
+
+def _importance() -> dict[str, Any]:
+    """Take the evaluator that needs no scikit-learn where there is none."""
+    if importlib.util.find_spec("sklearn") is not None:
+        return {}
+    import optuna
+
+    return {"evaluator": optuna.importance.PedAnovaImportanceEvaluator()}

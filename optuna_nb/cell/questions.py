@@ -1,0 +1,153 @@
+"""Questions to the records, as Python functions that return DataFrames.
+
+They read only, from the database of ``%config OptunaNB.storage`` unless another
+is named; ``postgresql+psycopg://...`` is one, too. A run is named by its id, by
+how the id begins, or by its study, which means the study's newest run.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell.api import default_storage
+from optuna_nb.storage import questions
+from optuna_nb.storage.questions import LIMIT, Filters
+from optuna_nb.storage.record_database import is_server, read_records
+from optuna_nb.tuning import api as tuning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    import pandas as pd
+
+    from optuna_nb.storage.record_database import RecordDatabase
+
+
+def runs(
+    name: str | None = None,
+    *,
+    status: str | None = None,
+    model: str | None = None,
+    tag: str | None = None,
+    experiment: str | None = None,
+    metric: str | None = None,
+    longer_than: float | None = None,
+    best: bool = False,
+    limit: int = LIMIT,
+    show_sql: Callable[[str], None] | None = None,
+    storage: str | None = None,
+) -> pd.DataFrame:
+    """List tuning runs, newest first; all that is given must hold.
+
+    Args:
+        name: of a study, ``"churn"`` for its newest version.
+        status: running, completed or failed.
+        model: type of the model, as ``"XGBClassifier"``.
+        tag: a label that the run has.
+        experiment: the experiment that it belongs to.
+        metric: what its score is called.
+        longer_than: seconds; only runs that started before and have not ended.
+        best: the best scores first. Scores compare within one metric.
+        limit: how many at most.
+        show_sql: is given the SQL that was run; it is valid on SQLite and PostgreSQL.
+        storage: database URL.
+
+    Raises:
+        InvalidOptionError: a filter cannot be.
+        StorageError: there is no such study or database.
+    """
+    url = storage or default_storage()
+    with closing(read_records(url)) as database:
+        filters = Filters(
+            study=None if name is None else _study(database, url, name),
+            model=model,
+            status=status,
+            tag=tag,
+            experiment=experiment,
+            metric=metric,
+            longer_than=longer_than,
+            best=best,
+            limit=limit,
+        )
+        return _ask(database, questions.runs(filters), show_sql)
+
+
+def _study(database: RecordDatabase, url: str, name: str) -> str:
+    return questions.newest_version(database, name) if is_server(url) else tuning.load(name, url).name
+
+
+def count_by_status(
+    *, show_sql: Callable[[str], None] | None = None, storage: str | None = None
+) -> pd.DataFrame:
+    """Count the runs of each status."""
+    return _asked(storage, lambda _: questions.count_by_status(), show_sql)
+
+
+def mean_time_by_method(
+    *, show_sql: Callable[[str], None] | None = None, storage: str | None = None
+) -> pd.DataFrame:
+    """Say how many seconds the runs of each tuning method took on average."""
+    return _asked(storage, lambda _: questions.mean_time_by_method(), show_sql)
+
+
+def best_score_by_model(
+    *, show_sql: Callable[[str], None] | None = None, storage: str | None = None
+) -> pd.DataFrame:
+    """Give the best run of each model type, for each metric and direction."""
+    return _asked(storage, lambda _: questions.best_score_by_model(), show_sql)
+
+
+def run_parents(
+    run: str, *, show_sql: Callable[[str], None] | None = None, storage: str | None = None
+) -> pd.DataFrame:
+    """Give a run and the runs that it resumed, back to the first."""
+    return _of_run(run, questions.parents, show_sql, storage)
+
+
+def run_events(
+    run: str, *, show_sql: Callable[[str], None] | None = None, storage: str | None = None
+) -> pd.DataFrame:
+    """Give what happened during a run, in the order of time."""
+    return _of_run(run, questions.events, show_sql, storage)
+
+
+def run_metrics(run: str, *, trial: int | None = None, storage: str | None = None) -> pd.DataFrame:
+    """Give what ``log_metrics`` kept of a run, or of one trial of it."""
+    return _of_run(run, lambda run_id: questions.metric_history(run_id, trial), None, storage)
+
+
+def compare_runs(*names: str, storage: str | None = None) -> pd.DataFrame:
+    """Put runs side by side: one column each, one row for each thing that can differ.
+
+    Raises:
+        InvalidOptionError: there is no such run.
+    """
+    with closing(read_records(storage or default_storage())) as database:
+        ids = questions.run_ids(database, names)
+        return questions.side_by_side(questions.ask(database, questions.whole_runs(ids)), ids, names)
+
+
+def _of_run(
+    run: str,
+    question: Callable[[UUID], Any],
+    show_sql: Callable[[str], None] | None,
+    storage: str | None,
+) -> pd.DataFrame:
+    return _asked(storage, lambda database: question(questions.run_ids(database, [run])[0]), show_sql)
+
+
+def _asked(
+    storage: str | None,
+    question: Callable[[RecordDatabase], Any],
+    show_sql: Callable[[str], None] | None,
+) -> pd.DataFrame:
+    with closing(read_records(storage or default_storage())) as database:
+        return _ask(database, question(database), show_sql)
+
+
+def _ask(database: RecordDatabase, query: Any, show_sql: Callable[[str], None] | None) -> pd.DataFrame:
+    if show_sql is not None:
+        show_sql(questions.sql_text(query))
+    return questions.ask(database, query)

@@ -1,0 +1,121 @@
+"""Start a study again from the cell that is stored with it, in a kernel that never ran that cell.
+
+Whoever clicks Resume in a new kernel has the file, and perhaps the data that the
+cell reads. The stored code is compiled as a cell would be; what it reads and this
+notebook lacks is named, and where code or data differ from those of the study,
+nothing is started: going on would mix two things.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.cell.callables import read_callable
+from optuna_nb.cell.options import PRUNERS, SAMPLERS
+from optuna_nb.cell.source import read_cell
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import TuneOptions
+from optuna_nb.storage.reader import Reader
+from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.syntax import outside_reads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from optuna_nb.records import Objective, RunView, StudySnapshot, VersionView
+    from optuna_nb.tuning.handle import StudyHandle
+
+_KEPT = ("timeout", "jobs", "durability", "buffer_size", "flush_seconds", "synchronous", "step_interval")
+
+
+def stored_study(
+    handle: StudyHandle, shell: InteractiveShell | None, more: int | None
+) -> tuple[Objective, TuneOptions]:
+    """Read from the file how a study is to go on.
+
+    Args:
+        handle: the study.
+        shell: the running IPython, whose names the code is to use.
+        more: how many trials to add to the total; None keeps the total.
+
+    Raises:
+        InvalidOptionError: the study cannot go on from here; one line that says what is missing.
+    """
+    if shell is None:
+        msg = f"the cell of {handle.name} can only run in a notebook: call tune() with its function again"
+        raise InvalidOptionError(msg)
+    with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
+        snapshot = reader.snapshot()
+        version = next((v for v in reader.versions() if v.name == handle.name), None)
+        runs = [run for run in reader.runs() if run.study == handle.name]
+    if version is None or not version.code.strip():
+        msg = f"no code is kept for {handle.name}: run a %%tune cell of this name to go on with it"
+        raise InvalidOptionError(msg)
+    objective = _objective(version, shell)
+    if not matches(version.fingerprint, objective.fingerprint):
+        change = describe_change(version.fingerprint, objective.fingerprint)
+        msg = f"{change} since {handle.name}: run its cell to begin a new version, or set what it was"
+        raise InvalidOptionError(msg)
+    return objective, _options(handle, version, snapshot, runs, more)
+
+
+def missing_names(shell: InteractiveShell, code: str) -> list[str]:
+    """Return the names that code reads and the notebook does not have.
+
+    Raises:
+        InvalidOptionError: the stored code is no Python for this version of it.
+    """
+    try:
+        reads = outside_reads(ast.parse(str(shell.transform_cell(code))))  # type: ignore[no-untyped-call]
+    except SyntaxError as error:
+        msg = f"the stored cell cannot be read ({error.msg}, line {error.lineno}): run the cell again"
+        raise InvalidOptionError(msg) from None
+    known = {"trial", "get_ipython", *vars(builtins), *shell.user_ns}
+    return sorted(name for name in reads if name not in known)
+
+
+def _objective(version: VersionView, shell: InteractiveShell) -> Objective:
+    missing = missing_names(shell, version.code)
+    if missing:
+        msg = f"{version.name} needs {', '.join(missing)}: run the cells that make them, then resume"
+        raise InvalidOptionError(msg)
+    tree = ast.parse(str(shell.transform_cell(version.code)))  # type: ignore[no-untyped-call]
+    if len(tree.body) == 1 and isinstance(function := tree.body[0], ast.FunctionDef):
+        known: Any = shell.user_ns.get(function.name)
+        if not callable(known):
+            msg = f"{version.name} needs {function.name}: run the cell that defines it, then resume"
+            raise InvalidOptionError(msg)
+        return read_callable(known, shell)
+    return read_cell(shell, version.name.rpartition("@")[0] or version.name, version.code)
+
+
+def _options(
+    handle: StudyHandle,
+    version: VersionView,
+    snapshot: StudySnapshot,
+    runs: list[RunView],
+    more: int | None,
+) -> TuneOptions:
+    flags: Mapping[str, Any] = runs[-1].flags if runs else {}
+    sampler, pruner = flags.get("sampler", "tpe"), flags.get("pruner", "median")
+    for kind, word, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
+        if word not in known:
+            msg = f"{handle.name} had a {kind} of its own ({word}), which is not kept: run its cell again"
+            raise InvalidOptionError(msg)
+    kept = {key: flags[key] for key in _KEPT if flags.get(key) is not None}
+    return replace(
+        TuneOptions(name=version.name.rpartition("@")[0] or version.name, storage=handle.storage),
+        trials=None if more is not None else snapshot.target,
+        more=more,
+        directions=snapshot.directions,
+        metric=snapshot.metric,
+        sampler=sampler,
+        pruner=pruner,
+        **kept,
+    )

@@ -1,0 +1,75 @@
+"""Verbs that show: ``%tune plot``, ``%tune dashboard``, and the report of ``%tune export``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.errors import InvalidOptionError, StorageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from optuna_nb.cell.parser import LineParser
+    from optuna_nb.tuning.handle import StudyHandle
+
+
+def plot(given: argparse.Namespace) -> Any:
+    """Make the figure that a line asks for; ``KIND NAME`` or ``NAME KIND``."""
+    from optuna_nb.cell import plots
+    from optuna_nb.cell.api import load
+
+    kind, name = given.kind, given.study
+    if not kind or not name:
+        kinds = ", ".join(plots.KINDS)
+        msg = f"%tune plot needs a plot and a study, as `%tune plot slice churn`; plots: {kinds}"
+        raise InvalidOptionError(msg)
+    known = {*plots.KINDS, *plots.SHORT}
+    if kind not in known and name in known:
+        kind, name = name, kind
+    return plots.plot(kind, load(name, given.storage))
+
+
+def add_plot_flags(parser: LineParser) -> None:
+    """Add what ``%tune plot`` takes."""
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="slice, contour, importance, history, ...")
+    parser.add_argument("study", nargs="?", metavar="NAME", help="churn, or churn@1 for an older version")
+
+
+def dashboard(given: argparse.Namespace) -> None:
+    """Start optuna-dashboard and print its address."""
+    from optuna_nb.cell.api import load
+    from optuna_nb.cell.dashboard import address
+    from optuna_nb.storage.database import sqlite_path
+
+    path = sqlite_path(given.storage)
+    if not path.exists():
+        msg = f"there is no database {path}: run a %%tune cell first, or name another file with --storage"
+        raise StorageError(msg)
+    study_id = load(given.name, given.storage).study._study_id if given.name else None  # noqa: SLF001
+    print(f"{address(path.resolve(), study_id)} (read-only, until this kernel ends)")  # noqa: T201
+
+
+def is_report(file: str) -> bool:
+    """Whether ``%tune export`` is to write the report."""
+    return file.lower().endswith((".html", ".htm"))
+
+
+def write_report(handle: StudyHandle, file: str) -> str:
+    """Write a study as one static page, without a script; return one line that says so.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    from optuna_nb.display.document import document
+    from optuna_nb.storage.reader import Reader
+
+    with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
+        text = document(reader.snapshot(), reader)
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"cannot write {file}: {error.strerror or error}; name another file"
+        raise StorageError(msg) from None
+    return f"wrote {file}: {len(text.encode()) // 1000} kB, opens in any browser"

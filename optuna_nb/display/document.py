@@ -1,0 +1,47 @@
+"""The report of a study: one static page with everything that the tabs show, and no script."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from optuna_nb.display import parts, style, wording
+from optuna_nb.display.tabs import catalogue
+from optuna_nb.display.tabs.choices import Choices
+
+if TYPE_CHECKING:
+    from optuna_nb.display.tabs.choices import Source
+    from optuna_nb.records import StudySnapshot
+
+_SECTIONS = ("history", "parameters", "curves", "trials", "runs", "code")
+_PAGE = (
+    "body{margin:0;background:#fff}@media(prefers-color-scheme:dark){body{background:#16181c}}"
+    ".optuna-nb:has(.onb-page){max-width:none}.onb-page{max-width:900px;margin:0 auto;padding:24px 20px}"
+    ".onb-page h2{font-size:15px;margin:28px 0 0;padding-top:10px;border-top:1px solid var(--onb-track)}"
+)
+
+
+def document(snapshot: StudySnapshot, source: Source) -> str:
+    """Write a whole HTML document, themed by what the reader prefers; every name is escaped.
+
+    Args:
+        snapshot: The study.
+        source: Where what the tabs need beyond it is read.
+    """
+    choices = Choices(interactive=False)
+    choices.set("rows", "500")
+    choices.set("sort", "value:0" if snapshot.directions[0] == "minimize" else "-value:0")
+    sections = "".join(
+        f"<h2>{escape(catalogue.TABS[key][0])}</h2>{catalogue.TABS[key][1](snapshot, source, choices)}"
+        for key in _SECTIONS
+    )
+    failed = snapshot.state == snapshot.state.FAILED
+    top = parts.header(snapshot) + parts.progress(snapshot) + parts.note(snapshot.note, wrong=failed)
+    inner = f'<main class="onb-page onb-live">{top}{sections}</main>'
+    title = escape(wording.clip(snapshot.name, 80))
+    return (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
+        f"<body>{parts.wrap(inner, snapshot.state)}</body></html>\n"
+    )

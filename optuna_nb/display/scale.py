@@ -1,0 +1,97 @@
+"""Scales of charts: from values to places between 0 and 1, and the numbers that stand beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.display import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_HUGE = 1e300  # beyond it, the height of the scale would not be a float
+_MANY = 12  # more different values than these, and a text becomes "other"
+_LOG_SPAN = 50  # a positive parameter that spans more is drawn on a logarithmic scale
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Leave a little air around the values, and some room where all are equal."""
+    low, high = max(low, -_HUGE), min(high, _HUGE)
+    if not high - low > abs(high) * 1e-12:
+        room = abs(high) * 0.05 or 0.5
+        return low - room, high + room
+    return low - (high - low) * 0.06, high + (high - low) * 0.06
+
+
+def steps(low: float, high: float, count: int) -> list[float]:
+    """Choose round numbers between two values: 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw * 0.999)
+    first = math.ceil(low / step)
+    return [(first + i) * step for i in range(int((high - first * step) / step + 1e-9) + 1)]
+
+
+def tick_texts(values: list[float]) -> list[str]:
+    """Write the numbers of a scale, all with the same decimals."""
+    step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
+    largest = max(abs(v) for v in values)
+    if largest and not 1e-4 <= largest < 1e6:  # noqa: PLR2004 - where plain decimals stop being readable
+        return [f"{v:.3g}" for v in values]
+    decimals = min(max(-math.floor(math.log10(step) + 1e-9), 0), 8)
+    return [f"{v + 0.0:.{decimals}f}" for v in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One direction of a chart."""
+
+    low: float
+    high: float
+    log: bool = False
+    choices: tuple[str, ...] = ()  # of a categorical one, which has a place for each
+
+    def place(self, value: Any) -> float:
+        """Return where a value lies, from 0 to 1."""
+        if self.choices:
+            text = wording.parameter(value, 18)
+            index = self.choices.index(text) if text in self.choices else len(self.choices) - 1
+            return (index + 0.5) / len(self.choices)
+        number = math.log10(value) if self.log else float(value)
+        return min(max((number - self.low) / (self.high - self.low), 0.0), 1.0)
+
+    def ticks(self, count: int = 4) -> list[tuple[float, str]]:
+        """Return places and texts of the numbers beside the scale."""
+        if self.choices:
+            return [((i + 0.5) / len(self.choices), text) for i, text in enumerate(self.choices)]
+        if not self.log:
+            values = steps(self.low, self.high, count)
+            return [(self.place(v), text) for v, text in zip(values, tick_texts(values), strict=True)]
+        powers = range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)
+        every = max(1, math.ceil(len(powers) / max(count, 1)))
+        return [(self.place(10.0**p), f"{10.0**p:.3g}") for p in powers[::every]]
+
+
+def scale_of(values: Sequence[Any]) -> Scale:
+    """Choose the scale of a parameter by its values: choices, a logarithmic or a linear one."""
+    if not values or any(isinstance(v, (str, bool, type(None))) or not _is_number(v) for v in values):
+        texts = list(dict.fromkeys(wording.parameter(v, 18) for v in values))
+        return Scale(0, 1, choices=tuple(sorted(texts[:_MANY])) + (("other",) if len(texts) > _MANY else ()))
+    low, high = min(values), max(values)
+    if low > 0 and high / low > _LOG_SPAN and _leans_low(values, low, high):
+        return Scale(*padded(math.log10(low), math.log10(high)), log=True)
+    return Scale(*padded(low, high))
+
+
+def _leans_low(values: Sequence[float], low: float, high: float) -> bool:
+    """Whether the middle value lies nearer to the middle of a logarithmic scale than of a linear one."""
+    middle = sorted(values)[len(values) // 2]
+    linear = (middle - low) / (high - low)
+    logarithmic = math.log(middle / low) / math.log(high / low)
+    return abs(logarithmic - 0.5) < abs(linear - 0.5)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)

@@ -1,0 +1,168 @@
+"""The tab *Parameters*: importance, slices, the contour of two, and parallel coordinates."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from optuna_nb.display import importance, plane, wording
+from optuna_nb.display.bars import bars
+from optuna_nb.display.scale import Scale, padded, scale_of
+from optuna_nb.display.tabs.choices import quiet, select, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optuna_nb.display.tabs.choices import Choices, Source
+    from optuna_nb.records import StudySnapshot, TrialView
+
+_SLICES, _LINES, _POINTS, _CELLS = 6, 90, 260, 18
+_AXES = 7
+_TWO = 2
+
+
+def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
+    """Draw the tab for one objective."""
+    names = [wording.objective(snapshot, index) for index in range(len(snapshot.directions))]
+    objective = min(max(choices.number("objective", 0), 0), len(names) - 1)
+    trials = importance.sample(snapshot, objective)
+    if not trials:
+        return quiet("No completed trial yet")
+    shares = importance.importances(trials, objective)
+    order = [name for name, _ in shares] or list(dict.fromkeys(n for t in trials for n in t.params))
+    if not order:
+        return quiet("This study has no parameters")
+    controls = ""
+    if len(names) > 1:
+        options = [(str(index), name) for index, name in enumerate(names)]
+        controls += select("objective", "Objective", options, str(objective))
+    label = names[objective]
+    better = -1.0 if snapshot.directions[objective] == "minimize" else 1.0
+    ranked = sorted(trials, key=lambda t: better * t.values[objective])  # the best are drawn last
+    parts = [bars(shares, label)]
+    parts.append(_slices(ranked, order, objective, label, choices))
+    if len(order) >= _TWO:
+        parts.append(_contour(ranked, order, label, choices))
+        parts.append(_parallel(ranked, order, objective, label))
+    return tools(choices, controls) + "".join(parts)
+
+
+def _value_scale(trials: Sequence[TrialView], objective: int) -> Scale:
+    """Scale the values; the worst twentieth may lie at the edge."""
+    values = sorted(t.values[objective] for t in trials)
+    cut = len(values) // 20
+    # ``trials`` stand from worst to best, which tells on which side the bad ones are.
+    if trials[0].values[objective] <= trials[-1].values[objective]:
+        return Scale(*padded(values[cut], values[-1]))
+    return Scale(*padded(values[0], values[-1 - cut]))
+
+
+def _slices(
+    trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str, choices: Choices
+) -> str:
+    shown, controls = list(order[:_SLICES]), ""
+    if len(order) > _SLICES:
+        options = [("", f"the {_SLICES} most important"), *((name, name) for name in order)]
+        chosen = choices.one_of("slice", list(order), "")
+        controls = tools(choices, select("slice", "Slice", options, chosen))
+        shown = [chosen] if chosen else shown
+    values = _value_scale(trials, objective)
+    drawn = []
+    for name in shown:
+        having = [t for t in trials if name in t.params]
+        every = max(1, len(having) // _POINTS)
+        picked = [*having[:-40:every], *having[-40:]]
+        points = [(t.params[name], t.values[objective]) for t in picked]
+        drawing = plane.Plane(scale_of([p for p, _ in points]), values, 300 if len(shown) > 1 else 520, 180)
+        best = drawing.ring(*points[-1]) if points else ""
+        said = f"Slice of {name} over {len(having)} trials"
+        drawn.append(drawing.draw(drawing.dots(points) + best, title=name, said=said))
+    heading = f"<h4>Slices <span>{escape(label)} by one parameter, the best trial ringed</span></h4>"
+    return f'{heading}{controls}<div class="onb-grid">{"".join(drawn)}</div>'
+
+
+def _contour(trials: Sequence[TrialView], order: Sequence[str], label: str, choices: Choices) -> str:
+    """Colour the plane of two parameters by the mean value of the trials in each cell."""
+    across = choices.one_of("across", order, order[0])
+    down = choices.one_of("down", order, order[1])
+    if across == down:
+        down = next(name for name in order if name != across)
+    both = [t for t in trials if across in t.params and down in t.params]
+    options = [(name, name) for name in order]
+    controls = tools(
+        choices, select("across", "Across", options, across), select("down", "Up", options, down)
+    )
+    heading = f"<h4>Contour <span>mean of {escape(label)}, stronger is better</span></h4>"
+    if not both:
+        return f"{heading}{controls}{quiet('No trial has both parameters')}"
+    x, y = scale_of([t.params[across] for t in both]), scale_of([t.params[down] for t in both])
+    drawing = plane.Plane(x, y, 520, 300, left=70)
+    cells: dict[tuple[int, int], list[int]] = {}
+    columns, rows = len(x.choices) or _CELLS, len(y.choices) or _CELLS
+    for rank, trial in enumerate(both):  # from worst to best
+        column = min(int(x.place(trial.params[across]) * columns), columns - 1)
+        row = min(int(y.place(trial.params[down]) * rows), rows - 1)
+        cells.setdefault((column, row), []).append(rank)
+    left, right = drawing.left, drawing.width - drawing.right
+    base, top = drawing.height - drawing.bottom, drawing.top
+    wide, high = (right - left) / columns, (base - top) / rows
+    body = "".join(
+        f'<rect x="{left + column * wide:.1f}" y="{base - (row + 1) * high:.1f}" width="{wide:.1f}"'
+        f' height="{high:.1f}" fill="{plane.ACCENT}"'
+        f' opacity="{0.08 + 0.82 * (sum(ranks) / len(ranks) / max(len(both) - 1, 1)) ** 2:.2f}"/>'
+        for (column, row), ranks in cells.items()
+    )
+    best = both[-1]
+    body += drawing.ring(best.params[across], best.params[down])
+    title = f"{wording.clip(down, 22)} by {wording.clip(across, 22)}"
+    drawn = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
+    return f"{heading}{controls}{drawn}"
+
+
+def _parallel(trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str) -> str:
+    names = list(order[:_AXES])
+    full = [t for t in trials if all(name in t.params for name in names)]
+    if len(full) < _TWO:
+        return ""
+    every = max(1, len(full) // _LINES)
+    best = full[-max(3, min(12, len(full) // 10)) :]
+    picked = [*full[: -len(best) : every], *best]
+    scales = [scale_of([t.params[name] for t in picked]) for name in names] + [_value_scale(full, objective)]
+    width, height, top, bottom, left = 826, 260, 40, 22, 60
+    gap = (width - left - 90) / (len(scales) - 1)
+    parts = []
+    for index, (scale, name) in enumerate(zip(scales, [*names, label], strict=True)):
+        x = left + index * gap
+        ends = scale.ticks(3)
+        ticks = "".join(
+            f'<text x="{x + 5:.0f}" y="{height - bottom - (height - top - bottom) * place + 3.5:.1f}"'
+            f' fill="{plane.TEXT}" font-size="10" stroke="var(--onb-paper,white)" stroke-width="3"'
+            f' paint-order="stroke">{escape(wording.clip(text, 10))}</text> '
+            for place, text in ends
+        )
+        parts.append(
+            f'<path d="M{x:.0f} {top}V{height - bottom}" stroke="{plane.POINT}"/>{ticks}'
+            f'<text x="{x:.0f}" y="{top - 9}" text-anchor="middle">{escape(wording.clip(name, 15))}</text> '
+        )
+    lines = {False: "", True: ""}
+    chosen = {t.number for t in best}
+    for trial in picked:
+        values = [*(trial.params[name] for name in names), trial.values[objective]]
+        points = "L".join(
+            f"{left + i * gap:.0f} {height - bottom - (height - top - bottom) * scale.place(value):.1f}"
+            for i, (scale, value) in enumerate(zip(scales, values, strict=True))
+            if not (isinstance(value, float) and math.isnan(value))
+        )
+        lines[trial.number in chosen] += f"M{points}"
+    drawn = (
+        f'<path d="{lines[False]}" fill="none" stroke="{plane.POINT}" opacity=".28"/>'
+        f'<path d="{lines[True]}" fill="none" stroke="{plane.ACCENT}" stroke-width="1.4" opacity=".85"/>'
+    )
+    said = f"Parallel coordinates of {len(picked)} trials over {', '.join(names)}"
+    heading = f"<h4>Parallel coordinates <span>the {len(best)} best trials in colour</span></h4>"
+    return (
+        f'{heading}<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}"'
+        f' font-size="11" fill="currentColor" aria-label="{escape(wording.clip(said, 300))}">'
+        f"{drawn}{''.join(parts)}</svg>"
+    )

@@ -1,0 +1,236 @@
+"""The tab *Trials*: all trials in a table to sort, to filter, and to take away as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.display import wording
+from optuna_nb.display.tabs.choices import quiet, select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna_nb.display.tabs.choices import Choices, Source
+    from optuna_nb.records import StudySnapshot, TrialView
+
+_ROWS = ("25", "100", "500")
+_COLUMNS = 8  # parameters that are shown before somebody chooses
+_PEEK = 200  # trials that are asked for the names of parameters
+_LEFT = ' class="onb-text"'
+
+
+def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
+    """Lay out the table."""
+    if not snapshot.trials:
+        return quiet("No finished trial yet")
+    names = param_names(snapshot)
+    shown = [n for n in names[:_COLUMNS] if n not in choices.hidden]
+    shown += [n for n in names[_COLUMNS:] if n in choices.shown]
+    trials = _sorted(_filtered(snapshot.trials, choices.text("filter")), choices.text("sort", "-number"))
+    limit = int(choices.one_of("rows", _ROWS, _ROWS[0]))
+    rows = trials[:limit]
+    return (
+        _tools(snapshot, choices, names, set(shown), len(trials))
+        + f'<div class="onb-scroll onb-tall" data-onb-key="trials" tabindex="0" role="region" '
+        f'aria-label="Trials"><table class="onb-table"><thead><tr>{_heads(snapshot, shown, choices)}</tr>'
+        f"</thead><tbody>{_body(snapshot, rows, shown)}</tbody></table></div>"
+    )
+
+
+def param_names(snapshot: StudySnapshot) -> list[str]:
+    """List parameters by what the first and the newest trials have."""
+    trials = snapshot.trials
+    looked = [*trials[:_PEEK], *trials[-_PEEK:]] if len(trials) > 2 * _PEEK else trials
+    return list(dict.fromkeys(name for trial in looked for name in trial.params))
+
+
+def to_csv(snapshot: StudySnapshot, choices: Choices) -> str:
+    """Write the trials that the filter lets pass, in the order of the table, with every parameter.
+
+    A text that a spreadsheet would take for a formula is given a quote in front.
+    """
+    names = param_names(snapshot)
+    labels = [wording.objective(snapshot, index) for index in range(len(snapshot.directions))]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_safe(c) for c in ["number", "state", *labels, *names, "started", "seconds"])
+    trials = _filtered(snapshot.trials, choices.text("filter"))
+    for t in _sorted(trials, choices.text("sort", "number")):
+        values = [t.values[i] if i < len(t.values) else "" for i in range(len(labels))]
+        params = [_safe(t.params.get(name, "")) for name in names]
+        started = t.started.isoformat() if t.started else ""
+        writer.writerow(
+            [t.number, t.outcome, *values, *params, started, "" if t.seconds is None else t.seconds]
+        )
+    return out.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
+
+
+def _tools(
+    snapshot: StudySnapshot, choices: Choices, names: Sequence[str], shown: set[str], found: int
+) -> str:
+    boxes = "".join(
+        f'<label><input type="checkbox" data-onb-set="column:{escape(name)}"'
+        f"{' checked' if name in shown else ''}> {escape(wording.clip(name, 30))}</label>"
+        for name in names[:120]
+    )
+    total = len(snapshot.trials)
+    said = f"{found} of {total} trials" if found != total else f"{total} trials"
+    if not choices.interactive:
+        return ""
+    return (
+        '<div class="onb-tools"><label>Filter <input type="search" data-onb-set="filter" placeholder='
+        f'"pruned, x &lt; 0.5, value &gt; 0.9" size="26" value="{escape(choices.text("filter"))}"></label>'
+        + select("rows", "Rows", [(n, n) for n in _ROWS], choices.one_of("rows", _ROWS, _ROWS[0]))
+        + f'<span class="onb-quiet">{said}</span>'
+        '<button type="button" class="onb-button" data-onb-do="csv" data-onb-key="csv">CSV</button></div>'
+        f'<details class="onb-columns onb-tools" data-onb-key="columns"><summary>Columns, {len(shown)} of '
+        f"{len(names)} parameters</summary><div>{boxes}</div></details>"
+    )
+
+
+def _heads(snapshot: StudySnapshot, shown: Sequence[str], choices: Choices) -> str:
+    sort = choices.text("sort", "-number")
+    columns = [("number", "trial", False), ("state", "state", True)]
+    columns += [
+        (f"value:{i}", wording.objective(snapshot, i), False) for i in range(len(snapshot.directions))
+    ]
+    columns += [(f"param:{name}", name, False) for name in shown]
+    columns.append(("seconds", "time", False))
+    cells = []
+    for key, label, text in columns:
+        down = sort == f"-{key}"
+        order = "descending" if down else "ascending" if sort == key else "none"
+        arrow = {"descending": " ▾", "ascending": " ▴", "none": ""}[order]
+        if not choices.interactive:
+            cells.append(f'<th scope="col"{_LEFT if text else ""}>{escape(wording.clip(label, 24))}</th>')
+            continue
+        cells.append(
+            f'<th scope="col" aria-sort="{order}"{_LEFT if text else ""}><button type="button"'
+            f' data-onb-set="sort" data-onb-key="sort:{escape(key)}"'
+            f' value="{escape(key if down else f"-{key}")}">'
+            f"{escape(wording.clip(label, 24))}{arrow}</button></th>"
+        )
+    return "".join(cells)
+
+
+def _body(snapshot: StudySnapshot, rows: Sequence[TrialView], shown: Sequence[str]) -> str:
+    columns: list[tuple[list[str], bool]] = []
+    columns.append(([f"{wording.OUTCOME_SIGN[t.outcome]} {t.outcome}{_where(t)}" for t in rows], True))
+    for index in range(len(snapshot.directions)):
+        values = [t.values[index] if index < len(t.values) else None for t in rows]
+        columns.append((wording.scores(values), False))
+    for name in shown:
+        having = iter(wording.column([t.params[name] for t in rows if name in t.params]))
+        texts = [next(having) if name in t.params else wording.NOTHING for t in rows]
+        columns.append((texts, any(isinstance(t.params.get(name), str) for t in rows)))
+    columns.append((wording.durations([t.seconds for t in rows]), False))
+    lines = []
+    for row, t in enumerate(rows):
+        cells = "".join(f"<td{_LEFT if text else ''}>{escape(texts[row])}</td>" for texts, text in columns)
+        lines.append(f'<tr class="onb-s-{t.outcome}"><th scope="row">{t.number}</th>{cells}</tr>')
+    return "".join(lines)
+
+
+def _where(trial: TrialView) -> str:
+    if not trial.feasible:
+        return ", infeasible"
+    return f", step {trial.last_step}" if trial.last_step is not None else ""
+
+
+# Sorting and filtering
+
+
+def _sorted(trials: Sequence[TrialView], sort: str) -> list[TrialView]:
+    down, key = sort.startswith("-"), sort.removeprefix("-")
+    if key == "number":
+        return list(reversed(trials)) if down else list(trials)
+    read = _reader_of(key)
+    found = [(read(trial), trial) for trial in trials]
+    missing = [trial for value, trial in found if value is None]
+    numbers = [(v, t) for v, t in found if isinstance(v, (int, float))]
+    texts = [(v, t) for v, t in found if isinstance(v, str)]
+    for group in (numbers, texts):
+        group.sort(key=lambda pair: pair[0], reverse=down)
+    return [t for _, t in numbers] + [t for _, t in texts] + missing
+
+
+def _reader_of(key: str) -> Callable[[TrialView], Any]:
+    kind, _, rest = key.partition(":")
+    if kind == "param":
+        return lambda t: _plain(t.params.get(rest))
+    if kind == "value":
+        index = int(rest) if rest.isdigit() else 0
+        return lambda t: _plain(t.values[index]) if index < len(t.values) else None
+    if key == "seconds":
+        return lambda t: t.seconds
+    return lambda t: str(t.outcome) if key == "state" else t.number
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if value is None or isinstance(value, (int, float, str)) else str(value)
+
+
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "=": lambda a, b: a == b,
+}
+
+
+def _filtered(trials: Sequence[TrialView], text: str) -> Sequence[TrialView]:
+    """Keep the trials that pass every condition: ``name < 3``, ``value >= 0.9``, or a word of theirs."""
+    conditions = [_condition(part.strip()) for part in text.split(",") if part.strip()]
+    if not conditions:
+        return trials
+    return [trial for trial in trials if all(passes(trial) for passes in conditions)]
+
+
+def _condition(text: str) -> Callable[[TrialView], bool]:
+    for sign, holds in _SIGNS.items():
+        name, found, wanted = (part.strip() for part in text.partition(sign))
+        if found and name:
+            return partial(_passes, name, wanted, holds)
+    word = text.lower()
+    return lambda t: (
+        word in str(t.outcome)
+        or word == str(t.number)
+        or any(word in str(value).lower() for value in t.params.values())
+    )
+
+
+def _passes(name: str, wanted: str, holds: Callable[[Any, Any], bool], trial: TrialView) -> bool:
+    return _compare(_field(trial, name), wanted, holds)
+
+
+def _field(trial: TrialView, name: str) -> Any:
+    if name in trial.params:
+        return trial.params[name]
+    if name in {"value", "score"}:
+        return trial.values[0] if trial.values else None
+    known = {"number": trial.number, "trial": trial.number, "state": str(trial.outcome)}
+    return known.get(name, trial.seconds if name in {"time", "seconds"} else None)
+
+
+def _compare(value: Any, wanted: str, holds: Callable[[Any, Any], bool]) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return holds(value, float(wanted))
+        except ValueError:
+            return False
+    return holds(str(value).lower(), wanted.lower())

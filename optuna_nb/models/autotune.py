@@ -1,0 +1,224 @@
+"""From a model and data to an objective: where all parts of automatic tuning meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.catalogue import find_model, make_learner
+from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
+from optuna_nb.models.folds import make_folds, split_holdout
+from optuna_nb.models.metrics import find_metric
+from optuna_nb.models.problem import read_problem, take_rows
+from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES
+from optuna_nb.models.spaces import Space
+from optuna_nb.models.winner import Winner
+from optuna_nb.records import Objective, Opening
+from optuna_nb.tuning.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from optuna_nb.models.catalogue import Model
+    from optuna_nb.models.learner import Learner
+
+DEFAULT_SEED = 33
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutotuneOptions:
+    """What is asked of automatic tuning. Names are those of the flags."""
+
+    model: Any
+    X: Any = None
+    y: Any = None
+    data: Any = None
+    target: str | None = None
+    problem: str | None = None
+    metric: Any = None
+    cv: Any = None
+    folds: int = 5
+    repeats: int = 1
+    groups: Any = None
+    sample_weight: Any = None
+    preset: str = "default"
+    space: Mapping[str, Any] | None = None
+    fix: Mapping[str, Any] | None = None
+    holdout: float = 0.0
+    race: bool = True
+    refit: bool = True
+    seed: int = DEFAULT_SEED
+    jobs: int = 1
+    fold_jobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An objective that is ready to be tuned.
+
+    Attributes:
+        objective: What is tuned.
+        direction: ``"minimize"`` or ``"maximize"``.
+        metric: What the score is called.
+        name: What the study is called where the user gives no name.
+        text: What was found and what will be searched, for people.
+    """
+
+    objective: Objective
+    direction: str
+    metric: str
+    name: str
+    text: str
+
+
+def prepare(options: AutotuneOptions) -> Prepared:
+    """Read the problem, split the rows, choose the space, and make the objective.
+
+    Data are not copied where they need not be: do not change them while the study runs.
+
+    Raises:
+        InvalidOptionError: Something cannot be used; one line, with the fix.
+    """
+    model = find_model(options.model)
+    X, y = _rows(options)
+    problem = read_problem(
+        X, y, sample_weight=options.sample_weight, groups=options.groups, task=options.problem or model.task
+    )
+    apart = np.empty(0, dtype=np.intp)
+    everything = problem
+    if options.holdout:
+        kept, apart = split_holdout(problem, options.holdout, options.seed)
+        problem = problem.take(kept)
+    asked = options.metric
+    if asked is None and problem.is_classification and model.name in WITHOUT_PROBABILITIES:
+        asked = "accuracy"
+    metric = find_metric(asked, problem)
+    folds, splits = make_folds(
+        problem, options.cv, folds=options.folds, repeats=options.repeats, seed=options.seed
+    )
+    learner = make_learner(model, problem, folds, metric, options.seed)
+    space = _space(options, model, learner)
+    fixed = {name: value for name, value in space.fixed.items() if name in {**(options.fix or {})}}
+    about = {
+        "model": learner.family,
+        "space": space.name,
+        "metric": metric.name,
+        "direction": metric.direction,
+        "problem": everything.describe(),
+        "splits": splits,
+    }
+    evaluation = Evaluation(
+        learner,
+        space,
+        fixed=fixed,
+        about=about,
+        race=options.race,
+        jobs=options.jobs,
+        fold_jobs=options.fold_jobs,
+    )
+    winner = Winner(evaluation, _plain(X), everything.labels, everything.weights, apart)
+
+    def finish(study: Any) -> None:
+        winner.sum_up(study)
+        if options.refit and study.best_trials:
+            winner.model(study)
+
+    lines = [everything.describe(), f"metric {metric.name}, to {metric.direction}; {splits}"]
+    if len(apart):
+        lines.append(f"{len(apart):,} rows are held out and looked at once, at the end")
+    objective = Objective(
+        evaluation,
+        _code(options, learner, space, metric.name),
+        _identity(options, X, everything.y, space=space, learner=learner, metric=metric.name),
+        learner.family,
+        opening=_opening(learner, space),
+        finish=finish,
+        refit=winner.model,
+    )
+    text = "\n".join([*lines, space.describe()])
+    return Prepared(
+        objective, metric.direction, metric.name, f"{learner.family}_tuning_seed_{options.seed}", text
+    )
+
+
+def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
+    if options.data is None:
+        if options.X is None or options.y is None:
+            raise InvalidOptionError(
+                "autotune needs rows and target: -X X -y y, or --data df --target column"
+            )
+        return options.X, options.y
+    if options.X is not None or options.y is not None:
+        raise InvalidOptionError("give the rows once: -X and -y, or --data and --target")
+    if options.target is None or options.target not in options.data.columns:
+        names = ", ".join(map(str, options.data.columns[:8]))
+        raise InvalidOptionError(f"--target names a column of the data, as one of {names}")
+    return options.data.drop(columns=options.target), options.data[options.target]
+
+
+def _space(options: AutotuneOptions, model: Model, learner: Learner) -> Space:
+    if model.is_known:
+        space = learner.default_space(options.preset)
+    else:
+        if not options.space:
+            raise InvalidOptionError(
+                f"{model.name} has no search space of ours: give one by --space,"
+                " as {'alpha': (0.01, 10.0, 'log')}"
+            )
+        space = Space(f"{model.name} (yours)", ())
+    space = space.overridden(options.space, options.fix)
+    if not space.params:
+        raise InvalidOptionError("every parameter is fixed: leave one free to be tuned")
+    return space
+
+
+def _opening(learner: Learner, space: Space) -> tuple[Opening, ...]:
+    """Queue the library's defaults, then what is known to be good."""
+    first = Opening(space.complete(learner.defaults), {SETTING: LIBRARY_DEFAULTS})
+    known = [
+        Opening(space.complete(setting), {SETTING: f"known to be good {k}"})
+        for k, setting in enumerate(space.opening, 1)
+    ]
+    return (first, *known)
+
+
+def _identity(
+    options: AutotuneOptions, X: Any, y: Any, *, space: Space, learner: Learner, metric: str
+) -> dict[str, str]:
+    """Fingerprint what the scores of a study depend on, one part for each that can change."""
+    data = {"X": X, "y": y, "groups": options.groups, "sample_weight": options.sample_weight}
+    given = {name: value for name, value in data.items() if value is not None}
+    parts = fingerprint("\n".join(given), given)
+    parts.pop("cell", None)
+    splits = {
+        "cv": options.cv,
+        "folds": options.folds,
+        "repeats": options.repeats,
+        "holdout": options.holdout,
+    }
+    settings = {
+        "search space": space.describe(),
+        "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},
+        "metric": options.metric if callable(options.metric) else metric,
+        "splits": {**splits, "seed": options.seed},
+        "racing": options.race,
+        "problem": str(learner.problem.task),
+    }
+    for name, value in settings.items():
+        found = fingerprint("value", {"value": value})
+        parts[name] = next(part for key, part in found.items() if key.endswith("value"))
+    return parts
+
+
+def _code(options: AutotuneOptions, learner: Learner, space: Space, metric: str) -> str:
+    call = f"autotune({learner.family!r}, X, y, metric={metric!r}, seed={options.seed})"
+    return f"{call}\n\n{space.describe()}"
+
+
+def _plain(X: Any) -> Any:
+    return (
+        X if hasattr(X, "iloc") or isinstance(X, np.ndarray) else take_rows(np.asarray(X), np.arange(len(X)))
+    )

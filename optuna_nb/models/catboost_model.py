@@ -1,0 +1,183 @@
+"""CatBoost: folds quantized once for all trials, rounds found by early stopping.
+
+The one file that imports catboost. A ``Pool`` per fold is quantized once, the scoring
+rows by the same borders; trials only read them. Building a pool of strings holds the
+GIL, which is one more reason to build it once. Fits release the GIL.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import catboost
+import numpy as np
+
+from optuna_nb.models.learner import FoldFit, Learner, weight_argument
+from optuna_nb.models.presets import CLASS_WEIGHT
+from optuna_nb.models.problem import Task
+from optuna_nb.models.shared import Shared
+from optuna_nb.models.stopping import Patience
+from optuna_nb.models.threads import fitting_threads
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+MOST_ROUNDS = 1500
+_LOSS = {Task.BINARY: "Logloss", Task.MULTICLASS: "MultiClass", Task.REGRESSION: "RMSE"}
+DEFAULTS = {
+    "depth": 6, "l2_leaf_reg": 3.0, "random_strength": 1.0, "bootstrap_type": "MVS", "subsample": 0.8,
+    "border_count": 254, "learning_rate": 0.1, CLASS_WEIGHT: "none",
+}  # fmt: skip
+_ALIASES = {
+    "n_estimators": "iterations",
+    "max_depth": "depth",
+    "eta": "learning_rate",
+    "random_state": "random_seed",
+}
+_OURS = frozenset({"cat_features", "thread_count", "verbose", "silent", "logging_level", "random_seed"})
+
+
+class CatBoostLearner(Learner):
+    """CatBoost on the folds of one problem."""
+
+    family = "catboost"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.extra = {
+            _ALIASES.get(name, name): value for name, value in self.extra.items() if name not in _OURS
+        }
+        self.defaults = {**DEFAULTS, **self.extra}
+        self.baseline = {}
+        self._shared: Shared[tuple[Any, Any]] = Shared()
+
+    def fit_fold(
+        self,
+        fold: int,
+        params: Mapping[str, Any],
+        threads: int,
+        cancelled: threading.Event,
+        limit: float | None = None,
+    ) -> FoldFit:
+        """Fit one fold; see :class:`Learner`."""
+        values = self._native(params)
+        bins = int(values.get("border_count", 254))
+        train, score = self._shared.get((fold, bins), partial(self._pools, fold, bins))
+        rounds = values.pop("iterations", None)
+        ending: dict[str, Any] = {}
+        patience: Patience | None = None
+        if rounds is None:
+            patience = Patience(float(values.get("learning_rate", 0.1)), limit if self._loss_counts else None)
+            ending = {"use_best_model": False}
+        model = catboost.CatBoost(
+            {
+                "loss_function": _LOSS[self.problem.task],
+                **values,
+                **ending,
+                "iterations": int(rounds or MOST_ROUNDS),
+                "random_seed": self.seed,
+                "thread_count": threads,
+                "allow_writing_files": False,
+                "logging_level": "Silent",
+            }
+        )
+        if cancelled.is_set():
+            return FoldFit(lambda _: np.empty(0))
+        model.fit(train, eval_set=score if rounds is None else None, callbacks=[_Ending(cancelled, patience)])
+        curve = None if rounds else np.array(next(iter(model.get_evals_result()["validation"].values())))
+        best = int(model.tree_count_ if curve is None else curve.argmin() + 1)
+        kind = "Probability" if self.problem.is_classification else "RawFormulaVal"
+
+        def predict(asked: int | None) -> NDArray[Any]:
+            until = min(asked or best, int(model.tree_count_))
+            found: NDArray[Any] = model.predict(
+                score, prediction_type=kind, ntree_end=until, thread_count=threads
+            )
+            return found
+
+        return FoldFit(predict, best, curve, gave_up=patience is not None and patience.gave_up)
+
+    @property
+    def _loss_counts(self) -> bool:
+        """Whether boosting is watched by the very metric that counts."""
+        return self.metric.name in ("log_loss", "root_mean_squared_error")
+
+    def _pools(self, fold: int, bins: int) -> tuple[Any, Any]:
+        rows = self.folds[fold]
+        X_train, X_score = self.fold_rows(fold)
+        y, weights = self.problem.y, self.problem.weights
+        pools = [
+            catboost.Pool(
+                X,
+                y[part],
+                weight=None if weights is None else weights[part],
+                cat_features=list(self.problem.categorical) or None,
+                thread_count=1,
+            )
+            for X, part in ((X_train, rows.train), (X_score, rows.score))
+        ]
+        if self.problem.categorical:  # a quantized pool of categories can be trained on, but not predicted
+            return pools[0], pools[1]
+        with tempfile.TemporaryDirectory(prefix="optuna_nb") as folder:
+            borders = str(Path(folder, "borders.tsv"))
+            pools[0].quantize(border_count=bins, used_ram_limit=None)
+            pools[0].save_quantization_borders(borders)
+            if Path(borders).stat().st_size:
+                pools[1].quantize(input_borders=borders)
+        return pools[0], pools[1]
+
+    def _native(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        values = {_ALIASES.get(name, name): value for name, value in {**self.extra, **params}.items()}
+        if values.pop(CLASS_WEIGHT, "none") == "balanced":
+            values["auto_class_weights"] = "Balanced"
+        if values.get("bootstrap_type") in ("Bayesian", "No"):
+            values.pop("subsample", None)
+        elif "bootstrap_type" in values:
+            values.pop("bagging_temperature", None)
+        return values
+
+    def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
+        values = self._native(params)
+        if rounds is not None:
+            values["iterations"] = rounds
+        own: dict[str, Any] = {"random_seed": self.seed, "verbose": False, "allow_writing_files": False}
+        if self.problem.categorical:
+            own["cat_features"] = list(self.problem.categorical)
+        return {**values, **own}
+
+    def _kind(self) -> Any:
+        return catboost.CatBoostClassifier if self.problem.is_classification else catboost.CatBoostRegressor
+
+    def fit(
+        self, params: Mapping[str, Any], rounds: int | None, X: Any, y: Any, weights: NDArray[Any] | None
+    ) -> Any:
+        """Fit the winner; see :class:`Learner`."""
+        threads = {"thread_count": fitting_threads(np.size(X))}
+        model = self.assemble(self._kind()(**threads, **self._arguments(params, rounds)))
+        return model.fit(X, np.asarray(y), **weight_argument(model, weights))
+
+    def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
+        """Return Python that builds the model."""
+        return self.write("catboost", self._kind().__name__, self._arguments(params, rounds))
+
+
+class _Ending:
+    """Ends training when the loss has stopped falling, or nobody waits for it any more."""
+
+    def __init__(self, cancelled: threading.Event, patience: Patience | None) -> None:
+        self._cancelled = cancelled
+        self._patience = patience
+
+    def after_iteration(self, info: Any) -> bool:
+        """Tell CatBoost whether to go on."""
+        if self._cancelled.is_set():
+            return False
+        if self._patience is None:
+            return True
+        return not self._patience.is_over(next(iter(info.metrics["validation"].values()))[-1])

@@ -1,0 +1,170 @@
+"""One trial: its parameters, its folds, the race against the best, its honest score.
+
+The rows that score a fold stop its boosting early, so the fold's own best number of
+rounds flatters it. Once all folds are there, each one is scored at the number of rounds
+that the other folds chose: no row takes part in choosing the rounds that it scores.
+During the race every trial is flattered alike, and own bests are compared with own bests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from optuna_nb.errors import ObjectiveError
+from optuna_nb.models import racing
+from optuna_nb.models.metrics import as_estimator
+from optuna_nb.models.problem import take_rows
+from optuna_nb.models.threads import fitting_threads, in_order, usable_cores
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from optuna.trial import FrozenTrial, Trial
+
+    from optuna_nb.models.learner import FoldFit, Learner
+    from optuna_nb.models.spaces import Space
+
+SETTING = "setting"  # attribute of a trial that was not drawn by the sampler
+LIBRARY_DEFAULTS = "library defaults"
+ROUNDS = "rounds"  # boosting rounds that are best for all folds together
+FOLD_ROUNDS = "fold_rounds"  # and for each one
+RACED = "raced_scores"  # what the folds scored by their own rounds
+STUDY = "autotune"  # attribute of the study: what is needed to build its model
+
+
+class Evaluation:
+    """The objective of an autotuned study. Called from any thread, from several at once.
+
+    Args:
+        learner: The model with its folds.
+        space: What is searched.
+        fixed: What the user has fixed; the baseline keeps it.
+        about: What is kept with the study.
+        race: Whether hopeless trials end after their first folds.
+        jobs: Trials at the same time.
+        fold_jobs: Folds of a trial at the same time; None for what the cores allow.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        space: Space,
+        *,
+        fixed: Mapping[str, Any],
+        about: Mapping[str, Any],
+        race: bool = True,
+        jobs: int = 1,
+        fold_jobs: int | None = None,
+    ) -> None:
+        self.learner = learner
+        self.space = space
+        self.fixed = dict(fixed)
+        self.about = dict(about)
+        cores = usable_cores()
+        self.workers = min(fold_jobs or max(1, cores // jobs), len(learner.folds))
+        free = max(1, cores // (jobs * self.workers)) if fold_jobs is None else 1
+        self.threads = min(free, fitting_threads(learner.problem.X.size))
+        self._race = race
+        self._targets = [
+            (take_rows(learner.problem.X, fold.score), learner.problem.y[fold.score])
+            for fold in learner.folds
+        ]
+
+    def __call__(self, trial: Trial) -> list[float]:
+        """Evaluate a trial: one score a fold, in the metric's natural sign.
+
+        Raises:
+            optuna.TrialPruned: If its first folds show that it is hopeless.
+        """
+        if STUDY not in trial.study.user_attrs:
+            trial.study.set_user_attr(STUDY, self.about)
+        params = self.params_of(trial.user_attrs, self.space.suggest(trial))
+        fits, raced = self._run_folds(trial, params)
+        honest = self._honest(fits, raced)
+        if fits[0].rounds is not None:
+            trial.set_user_attr(FOLD_ROUNDS, [fit.rounds for fit in fits])
+            trial.set_user_attr(ROUNDS, common_rounds(fits))
+        trial.set_user_attr(RACED, raced)
+        return honest
+
+    def params_of(self, attributes: Mapping[str, Any], suggested: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a trial hands to the model: the baseline is the library left alone."""
+        if attributes.get(SETTING) == LIBRARY_DEFAULTS:
+            return {**self.learner.baseline, **self.fixed}
+        return dict(suggested)
+
+    def _run_folds(self, trial: Trial, params: Mapping[str, Any]) -> tuple[list[FoldFit], list[float]]:
+        sign = self.learner.metric.sign
+        rivals = self._rivals(trial) if self._race else np.empty((0, 0))
+        limit = None if len(rivals) == 0 else racing.limit_of_first(rivals)
+        fits: list[FoldFit] = []
+        losses: list[float] = []
+
+        def fit(fold: int, cancelled: threading.Event) -> tuple[FoldFit, float]:
+            first = limit if fold == 0 else None  # later folds may begin before the first has ended
+            fitted = self.learner.fit_fold(fold, params, self.threads, cancelled, first)
+            return fitted, 0.0 if cancelled.is_set() else self._score(fold, fitted, None)
+
+        with contextlib.closing(in_order(fit, len(self.learner.folds), self.workers)) as results:
+            for fitted, score in results:
+                fits.append(fitted)
+                losses.append(sign * score)
+                so_far = np.array(losses)
+                if len(self.learner.folds) > 1:
+                    trial.report(sign * racing.expected(so_far, rivals), len(losses))
+                if fitted.gave_up or racing.is_hopeless(so_far, rivals):
+                    trial.set_user_attr(RACED, [sign * loss for loss in losses])
+                    raise optuna.TrialPruned(
+                        f"hopeless after {len(losses)} of {len(self.learner.folds)} folds"
+                    )
+        return fits, [sign * loss for loss in losses]
+
+    def _rivals(self, trial: Trial) -> NDArray[np.float64]:
+        """Losses of the best trials so far, ``(m, n_folds)``."""
+        sign, count = self.learner.metric.sign, len(self.learner.folds)
+        done: list[FrozenTrial] = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        rows = [it.user_attrs[RACED] for it in done if len(it.user_attrs.get(RACED, ())) == count]
+        losses = sign * np.array(rows, dtype=np.float64).reshape(-1, count)
+        best: NDArray[np.float64] = losses[np.argsort(losses.mean(axis=1), kind="stable")[: racing.RIVALS]]
+        return best
+
+    def _honest(self, fits: list[FoldFit], raced: list[float]) -> list[float]:
+        """Score each fold by the rounds that the other folds chose."""
+        if fits[0].curve is None or len(fits) == 1:
+            return raced
+        return [
+            self._score(fold, fit, common_rounds(fits[:fold] + fits[fold + 1 :]))
+            for fold, fit in enumerate(fits)
+        ]
+
+    def _score(self, fold: int, fit: FoldFit, rounds: int | None) -> float:
+        problem, metric = self.learner.problem, self.learner.metric
+        X, y = self._targets[fold]
+        rows = self.learner.folds[fold].score
+        weights = None if problem.weights is None else problem.weights[rows]
+        value = metric.score(as_estimator(fit.predict(rounds), problem), X, y, weights)
+        if not np.isfinite(value):
+            raise ObjectiveError(
+                f"fold {fold + 1} scores {value}: take another --metric, or folds with all classes"
+            )
+        return value
+
+
+def common_rounds(fits: Sequence[FoldFit]) -> int:
+    """Return the number of boosting rounds at which some folds together are best.
+
+    A fold that stopped earlier keeps its last loss.
+    """
+    curves = [fit.curve for fit in fits if fit.curve is not None]
+    if len(curves) < len(fits):
+        return max(1, round(float(np.mean([fit.rounds or 1 for fit in fits]))))
+    longest = max(map(len, curves))
+    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
+    return int(np.mean(padded, axis=0).argmin()) + 1

@@ -1,0 +1,111 @@
+"""Which rows a fold learns from and which it is scored on, fixed once for a study."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn import model_selection as ms
+
+from optuna_nb.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from optuna_nb.models.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Row numbers of one fold."""
+
+    train: NDArray[np.intp]
+    score: NDArray[np.intp]
+
+
+def make_folds(
+    problem: Problem, cv: Any = None, *, folds: int = 5, repeats: int = 1, seed: int = 33
+) -> tuple[list[Fold], str]:
+    """Split the rows of a problem.
+
+    Args:
+        problem: Its groups, where it has some, stay together.
+        cv: A number of folds; a share of the rows, below 1, for one split; a splitter of
+            scikit-learn; a list of (train, score) row numbers; or None for ``folds``.
+        folds: Number of folds.
+        repeats: How often the rows are split anew.
+        seed: Of the shuffling.
+
+    Returns:
+        The folds, and what they are in words.
+
+    Raises:
+        InvalidOptionError: If the rows cannot be split so.
+    """
+    if cv is None or isinstance(cv, (int, np.integer)):
+        splitter = _by_number(problem, int(folds if cv is None else cv), repeats, seed)
+    elif isinstance(cv, float):
+        splitter = _one_split(problem, cv, seed)
+    elif hasattr(cv, "split"):
+        splitter = cv
+    else:
+        splitter = None
+    try:
+        pairs = list(cv) if splitter is None else list(splitter.split(problem.X, problem.y, problem.groups))
+        made = [Fold(np.asarray(train), np.asarray(score)) for train, score in pairs]
+    except (TypeError, ValueError) as error:
+        raise InvalidOptionError(f"the rows cannot be split: {str(error).splitlines()[0]}") from None
+    if not made:
+        raise InvalidOptionError("cv gives no split: give a number of folds or a splitter of scikit-learn")
+    return made, _describe(splitter, len(made))
+
+
+def split_holdout(problem: Problem, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Set rows apart that no trial sees; returns the row numbers that stay, and those apart."""
+    if not 0 < share < 1:
+        raise InvalidOptionError(
+            f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share:g}"
+        )
+    train, apart = next(_one_split(problem, share, seed).split(problem.X, problem.y, problem.groups))
+    return train, apart
+
+
+def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:
+    if folds < 2:  # noqa: PLR2004 - folds come in twos at least
+        raise InvalidOptionError("--folds takes 2 or more; for one split give a share, --cv 0.2")
+    if problem.is_classification and problem.groups is None:
+        fewest = int(np.bincount(problem.y).min())
+        folds = max(2, min(folds, fewest))
+        if repeats > 1:
+            return ms.RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+        return ms.StratifiedKFold(folds, shuffle=True, random_state=seed)
+    if problem.groups is not None:
+        if repeats > 1:
+            raise InvalidOptionError("--repeats does not go with --groups: give a splitter by --cv")
+        kind = ms.StratifiedGroupKFold if problem.is_classification else ms.GroupKFold
+        return kind(folds, shuffle=True, random_state=seed)
+    if repeats > 1:
+        return ms.RepeatedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+    return ms.KFold(folds, shuffle=True, random_state=seed)
+
+
+def _one_split(problem: Problem, share: float, seed: int) -> Any:
+    if not 0 < share < 1:
+        raise InvalidOptionError(f"--cv {share:g}: give a number of folds, or a share of the rows as 0.2")
+    if problem.groups is not None:
+        return ms.GroupShuffleSplit(1, test_size=share, random_state=seed)
+    kind = ms.StratifiedShuffleSplit if problem.is_classification else ms.ShuffleSplit
+    return kind(1, test_size=share, random_state=seed)
+
+
+def _describe(splitter: Any, count: int) -> str:
+    if splitter is None:
+        return f"{count} splits of your own"
+    shuffled = getattr(splitter, "shuffle", None)
+    name = type(splitter).__name__
+    known = inspect.getmodule(type(splitter)) is not None
+    return (
+        f"{count} {'fold' if count == 1 else 'folds'} of {name}{' (shuffled)' if shuffled and known else ''}"
+    )

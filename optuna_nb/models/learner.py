@@ -1,0 +1,160 @@
+"""What a library must do to be tuned: fit one fold of shared data, and fit the winner."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from optuna_nb.models.presets import find_space
+from optuna_nb.models.problem import take_rows
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from optuna_nb.models.folds import Fold
+    from optuna_nb.models.metrics import Metric
+    from optuna_nb.models.problem import Problem
+    from optuna_nb.models.spaces import Space
+
+CATEGORIES_IMPORT = "from optuna_nb.models.categories import Categories"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a model is made of besides its parameters.
+
+    Attributes:
+        steps: Unfitted preprocessing, fitted anew on the training rows of each fold.
+        steps_code: The same as Python.
+        imports: What that Python needs.
+        extra: Parameters of the user's own estimator.
+    """
+
+    steps: tuple[Any, ...] = ()
+    steps_code: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoldFit:
+    """One fitted fold.
+
+    Attributes:
+        predict: Given a number of boosting rounds, or None for the best one, returns the
+            predictions of the scoring rows: ``(n_rows, n_classes)`` or ``(n_rows,)``; or a
+            fitted estimator where the metric needs more than predictions.
+        rounds: Boosting rounds that the model had at its best.
+        curve: Loss of the scoring rows after each round, where they stopped the boosting;
+            None where they had no part in that.
+        gave_up: Whether boosting ended as it would have missed the limit.
+    """
+
+    predict: Callable[[int | None], NDArray[Any]]
+    rounds: int | None = None
+    curve: NDArray[Any] | None = None
+    gave_up: bool = False
+
+
+class Learner(ABC):
+    """A model family with the data of one study. Every method may be called from several threads.
+
+    Args:
+        problem: The rows that are tuned on.
+        folds: How they are split.
+        metric: What counts.
+        recipe: What the model is made of.
+        seed: Of the model's random numbers.
+    """
+
+    family = ""
+    defaults: Mapping[str, Any]  # what the library does when it is left alone
+    baseline: Mapping[str, Any]  # parameters of a fit that leaves it alone, its rounds among them
+
+    def __init__(
+        self, problem: Problem, folds: Sequence[Fold], metric: Metric, recipe: Recipe, seed: int
+    ) -> None:
+        self.problem = problem
+        self.folds = folds
+        self.metric = metric
+        self.recipe = recipe
+        self.extra = dict(recipe.extra or {})
+        self.seed = seed
+
+    def default_space(self, preset: str) -> Space:
+        """Return the search space of the model for its problem."""
+        return find_space(self.family, preset, self.problem, self.metric)
+
+    def fold_rows(self, fold: int) -> tuple[Any, Any]:
+        """Return training and scoring rows of a fold, preprocessed by what the training rows say."""
+        rows = self.folds[fold]
+        train, score = (take_rows(self.problem.X, part) for part in (rows.train, rows.score))
+        for step in self.recipe.steps:
+            fitted = clone(step)
+            train = fitted.fit_transform(train, self.problem.y[rows.train])
+            score = fitted.transform(score)
+        return train, score
+
+    def assemble(self, model: Any) -> Any:
+        """Put unfitted preprocessing before a model; a model alone stays alone."""
+        steps = [(f"step_{k}", clone(step)) for k, step in enumerate(self.recipe.steps, 1)]
+        return Pipeline([*steps, ("model", model)]) if steps else model
+
+    def write(self, library: str, kind: str, arguments: Mapping[str, Any]) -> str:
+        """Write the Python that builds a model, ending with ``model = ...``."""
+        inner = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
+        call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
+        imports = {f"from {library} import {kind}", *self.recipe.imports}
+        if self.recipe.steps:
+            imports.add("from sklearn.pipeline import make_pipeline")
+            call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"
+        return "\n".join([*sorted(imports), "", f"model = {call}"])
+
+    @abstractmethod
+    def fit_fold(
+        self,
+        fold: int,
+        params: Mapping[str, Any],
+        threads: int,
+        cancelled: threading.Event,
+        limit: float | None = None,
+    ) -> FoldFit:
+        """Fit the training rows of a fold, stopping early by its scoring rows.
+
+        Args:
+            fold: Its number.
+            params: Of the trial; with a number of rounds nothing stops early.
+            threads: Of the model.
+            cancelled: Set when the result is no longer wanted; fitting may end at once.
+            limit: Boosting may end once its loss is sure to stay above.
+        """
+
+    @abstractmethod
+    def fit(
+        self, params: Mapping[str, Any], rounds: int | None, X: Any, y: Any, weights: NDArray[Any] | None
+    ) -> Any:
+        """Return a model that is fitted on rows and labels as the user has them."""
+
+    @abstractmethod
+    def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
+        """Return Python that builds the model, its last line ``model = ...``."""
+
+
+def weight_argument(model: Any, weights: NDArray[Any] | None) -> dict[str, Any]:
+    """Return the argument of ``fit`` that hands weights to the last step."""
+    if weights is None:
+        return {}
+    if isinstance(model, Pipeline):
+        return {f"{model.steps[-1][0]}__sample_weight": weights}
+    return {"sample_weight": weights}
+
+
+def _literal(value: Any) -> str:
+    return repr(value.item() if hasattr(value, "item") else value)

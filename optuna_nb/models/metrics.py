@@ -1,0 +1,146 @@
+"""Metrics by scikit-learn's names, in the sign that the field reads them.
+
+A scorer of scikit-learn is to be maximised, so a loss has a minus before it there.
+Here ``log_loss`` is what it is, 0.31, and is minimised. Scorers are fed predictions
+that were made before, so that any of them works with every library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer, get_scorer_names
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.problem import Problem, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ALIASES = {
+    "rmse": "neg_root_mean_squared_error",
+    "mse": "neg_mean_squared_error",
+    "mae": "neg_mean_absolute_error",
+    "auc": "roc_auc",
+    "logloss": "neg_log_loss",
+    "brier_score": "neg_brier_score",
+}
+_PROPER = {"log_loss", "brier_score"}  # class weights only spoil these
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How predictions are scored.
+
+    Attributes:
+        name: What the score is called, without a ``neg_``.
+        direction: ``"minimize"`` or ``"maximize"``.
+        scorer: Called with an estimator, rows and target; greater is better.
+        is_proper: Whether the score rewards honest probabilities and nothing else.
+    """
+
+    name: str
+    direction: str
+    scorer: Any
+    is_proper: bool
+
+    @property
+    def sign(self) -> float:
+        """1 where less is better, -1 where more is."""
+        return 1.0 if self.direction == "minimize" else -1.0
+
+    def score(self, model: Any, X: Any, y: Any, weights: NDArray[Any] | None = None) -> float:
+        """Score a fitted model in the natural sign."""
+        extra = {} if weights is None else {"sample_weight": weights}
+        value = float(self.scorer(model, X, y, **extra))
+        return -value if self.direction == "minimize" else value
+
+
+class Predicted(BaseEstimator):  # type: ignore[misc]
+    """Predictions that were made before, in the shape of a fitted estimator."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> Predicted:  # noqa: ARG002 - scikit-learn's signature
+        """Return itself: what was predicted stays."""
+        return self
+
+
+class PredictedClasses(ClassifierMixin, Predicted):  # type: ignore[misc]
+    """Probabilities, ``(n_rows, n_classes)``, of classes numbered from 0."""
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """The class numbers."""
+        return np.arange(self.values.shape[1])
+
+    def predict(self, X: Any) -> Any:  # noqa: ARG002 - known already
+        """Return the most probable class of each row."""
+        return self.values.argmax(axis=1)
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: ARG002 - known already
+        """Return the probabilities."""
+        return self.values
+
+
+class PredictedNumbers(RegressorMixin, Predicted):  # type: ignore[misc]
+    """Predicted numbers, ``(n_rows,)``."""
+
+    def predict(self, X: Any) -> Any:  # noqa: ARG002 - known already
+        """Return the numbers."""
+        return self.values
+
+
+def find_metric(metric: Any, problem: Problem) -> Metric:
+    """Find a metric by name or make one of a scorer.
+
+    Args:
+        metric: Name of any scikit-learn scorer, with or without ``neg_``; a scorer, or a
+            function of (estimator, X, y) that returns a number, greater being better;
+            None for log loss, or root mean squared error.
+        problem: What is scored.
+
+    Raises:
+        InvalidOptionError: If there is no such metric, or it does not fit the problem.
+    """
+    if metric is None:
+        metric = "root_mean_squared_error" if problem.task is Task.REGRESSION else "log_loss"
+    if not isinstance(metric, str):
+        if not callable(metric):
+            raise InvalidOptionError(
+                f"metric is a {type(metric).__name__}: give the name of a scorer, as roc_auc"
+            )
+        least = getattr(metric, "_sign", 1) < 0
+        function = getattr(metric, "_score_func", metric)
+        name = getattr(function, "__name__", type(metric).__name__)
+        return Metric(name, "minimize" if least else "maximize", metric, is_proper=name in _PROPER)
+    names = get_scorer_names()
+    plain = metric.strip().lower().replace(" ", "_")
+    known = _ALIASES.get(plain, plain if plain in names else f"neg_{plain}")
+    if known not in names:
+        from difflib import get_close_matches
+
+        near = get_close_matches(plain, [name.removeprefix("neg_") for name in names], n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; take one of sklearn.metrics.get_scorer_names()"
+        raise InvalidOptionError(f"no metric is called {metric!r}{hint}")
+    if known == "roc_auc" and problem.task is Task.MULTICLASS:
+        known = "roc_auc_ovr"
+    elif known in ("f1", "precision", "recall", "jaccard") and problem.task is Task.MULTICLASS:
+        raise InvalidOptionError(
+            f"{known} is for two classes and y has more: take {known}_macro or {known}_weighted"
+        )
+    name = known.removeprefix("neg_")
+    direction = "minimize" if known.startswith("neg_") else "maximize"
+    return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER)
+
+
+def as_estimator(predictions: NDArray[Any], problem: Problem) -> Predicted:
+    """Wrap predictions for a scorer."""
+    return PredictedClasses(predictions) if problem.is_classification else PredictedNumbers(predictions)

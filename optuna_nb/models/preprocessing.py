@@ -1,0 +1,98 @@
+"""What stands before a model that cannot take text or gaps: fitted inside each fold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from optuna_nb.models.categories import Categories
+from optuna_nb.models.learner import CATEGORIES_IMPORT, Recipe
+
+if TYPE_CHECKING:
+    from optuna_nb.models.problem import Problem
+
+_TREES = ("random_forest", "extra_trees", "decision_tree")
+_CATEGORIES = {
+    "xgboost": "category",
+    "hist_gradient_boosting": "category",
+    "catboost": "text",
+}
+
+
+def find_recipe(model: str, problem: Problem) -> Recipe:
+    """Return the preprocessing that a known model needs for a problem; often none."""
+    if model in _CATEGORIES:
+        if not problem.categorical:
+            return Recipe()
+        form = _CATEGORIES[model]
+        return Recipe((Categories(form),), (f"Categories({form!r})",), (CATEGORIES_IMPORT,))  # type: ignore[arg-type]
+    if model in _TREES:
+        return _numbered() if problem.categorical else Recipe()
+    return _scaled(problem)
+
+
+def _numbered() -> Recipe:
+    encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
+    step = make_column_transformer(
+        (encoder, make_column_selector(dtype_exclude="number")), remainder="passthrough"
+    )
+    code = (
+        'make_column_transformer((OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan), '
+        'make_column_selector(dtype_exclude="number")), remainder="passthrough")'
+    )
+    imports = (
+        "import numpy as np",
+        "from sklearn.compose import make_column_selector, make_column_transformer",
+        "from sklearn.preprocessing import OrdinalEncoder",
+    )
+    return Recipe((step,), (code,), imports)
+
+
+def _scaled(problem: Problem) -> Recipe:
+    missing = bool(
+        pd.isna(problem.X).to_numpy().any() if hasattr(problem.X, "iloc") else np.isnan(problem.X).any()
+    )
+    if not problem.categorical:
+        if not missing:
+            return Recipe(
+                (StandardScaler(),),
+                ("StandardScaler()",),
+                ("from sklearn.preprocessing import StandardScaler",),
+            )
+        return Recipe(
+            (SimpleImputer(strategy="median"), StandardScaler()),
+            ('SimpleImputer(strategy="median")', "StandardScaler()"),
+            (
+                "from sklearn.impute import SimpleImputer",
+                "from sklearn.preprocessing import StandardScaler",
+            ),
+        )
+    step = make_column_transformer(
+        (
+            make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
+            make_column_selector(dtype_include="number"),
+        ),
+        (
+            OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False),
+            make_column_selector(dtype_exclude="number"),
+        ),
+    )
+    code = (
+        'make_column_transformer((make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), '
+        'make_column_selector(dtype_include="number")), '
+        '(OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False), '
+        'make_column_selector(dtype_exclude="number")))'
+    )
+    imports = (
+        "from sklearn.compose import make_column_selector, make_column_transformer",
+        "from sklearn.impute import SimpleImputer",
+        "from sklearn.pipeline import make_pipeline",
+        "from sklearn.preprocessing import OneHotEncoder, StandardScaler",
+    )
+    return Recipe((step,), (code,), imports)

@@ -1,0 +1,216 @@
+"""What is to be learned: the rows, the target, and the kind of problem that the target makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from optuna_nb.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MANY_CLASSES = 20  # whole numbers with more distinct values than this are quantities
+_RARE = 2  # rows that a class must have at least
+_SKEWED = 2.0  # largest class over smallest, from which on classes count as unbalanced
+
+
+class Task(StrEnum):
+    """The kind of problem."""
+
+    BINARY = "binary classification"
+    MULTICLASS = "multiclass classification"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Rows and target of one study. Treat all arrays as read-only: threads share them.
+
+    Attributes:
+        task: The kind of problem.
+        X: Features, ``(n_rows, n_columns)``: a float array, or a DataFrame whose strings
+            and categories are of dtype ``category``.
+        y: Target, ``(n_rows,)``: class numbers from 0, or floats.
+        classes: The labels behind the class numbers; None for regression.
+        categorical: Names of the columns that hold categories.
+        weights: One weight a row, or None.
+        groups: One group a row, or None; rows of a group stay together.
+    """
+
+    task: Task
+    X: Any
+    y: NDArray[Any]
+    classes: NDArray[Any] | None = None
+    categorical: tuple[str, ...] = ()
+    weights: NDArray[np.float64] | None = None
+    groups: NDArray[Any] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.y)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target is a class."""
+        return self.task is not Task.REGRESSION
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether the largest class has at least twice the rows of the smallest."""
+        if self.classes is None:
+            return False
+        counts = np.bincount(self.y)
+        return bool(counts.max() >= _SKEWED * counts.min())
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The target as the user gave it, ``(n_rows,)``."""
+        return self.y if self.classes is None else self.classes[self.y]
+
+    def take(self, rows: NDArray[np.intp]) -> Problem:
+        """Return the problem of some rows."""
+        return replace(
+            self,
+            X=take_rows(self.X, rows),
+            y=self.y[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+    def describe(self) -> str:
+        """Say in one line what was found."""
+        parts = [f"{self.task}: {self.n_rows:,} rows x {self.X.shape[1]} columns"]
+        if self.classes is not None:
+            counts = np.bincount(self.y)
+            shown = [f"{label}: {count:,}" for label, count in zip(self.classes, counts, strict=True)]
+            parts.append(f"classes {', '.join(shown[:5])}{', ...' if len(shown) > 5 else ''}")  # noqa: PLR2004
+        if self.categorical:
+            parts.append(f"{len(self.categorical)} categorical")
+        missing = float(np.mean(pd.isna(self.X).to_numpy() if hasattr(self.X, "iloc") else np.isnan(self.X)))
+        if missing:
+            parts.append(f"{100 * missing:.2g} % missing")
+        return "; ".join(parts)
+
+
+def read_problem(
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    groups: Any = None,
+    task: str | None = None,
+) -> Problem:
+    """Find out what kind of problem a target makes, and bring the rows into one form.
+
+    Args:
+        X: Array, DataFrame or list of rows, ``(n_rows, n_columns)``; it is not changed.
+        y: One target a row: labels of any type, or numbers. Whole numbers with up to 20
+            distinct values are classes.
+        sample_weight: One weight a row.
+        groups: One group a row.
+        task: ``"classification"`` or ``"regression"`` where the user knows better.
+
+    Raises:
+        InvalidOptionError: If rows and targets do not fit, or hold what no model can use.
+    """
+    rows, categorical = _read_rows(X)
+    target = pd.Series(np.ravel(np.asarray(y, dtype=object)) if isinstance(y, list) else np.ravel(y))
+    if len(target) != rows.shape[0]:
+        raise InvalidOptionError(f"X has {rows.shape[0]:,} rows and y has {len(target):,}: give one y a row")
+    if target.isna().any():
+        raise InvalidOptionError(
+            f"y is missing in {int(target.isna().sum()):,} rows: drop them, X = X[y.notna()]; y = y.dropna()"
+        )
+    target = target.infer_objects()
+    kind = task or ("classification" if _is_class(target) else "regression")
+    weights = _one_a_row(sample_weight, "sample_weight", len(target))
+    extra: dict[str, Any] = {
+        "categorical": categorical,
+        "weights": None if weights is None else weights.astype(np.float64),
+        "groups": _one_a_row(groups, "groups", len(target)),
+    }
+    if kind == "regression":
+        try:
+            numbers = target.to_numpy(dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidOptionError("y holds text and cannot be regressed: leave the problem out") from None
+        if not np.isfinite(numbers).all():
+            raise InvalidOptionError("y holds infinite values: drop or cap these rows")
+        return Problem(Task.REGRESSION, rows, numbers, **extra)
+    classes, codes = np.unique(target.to_numpy(), return_inverse=True)
+    if len(classes) < 2:  # noqa: PLR2004 - two classes
+        raise InvalidOptionError(f"y holds one class only, {classes[0]!r}: there is nothing to learn")
+    counts = np.bincount(codes)
+    if counts.min() < _RARE:
+        rare = classes[int(counts.argmin())]
+        raise InvalidOptionError(f"class {rare!r} has one row: merge or drop it, folds need two at least")
+    two = len(classes) == 2  # noqa: PLR2004 - two classes
+    return Problem(Task.BINARY if two else Task.MULTICLASS, rows, codes.astype(np.int64), classes, **extra)
+
+
+def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Return some rows of an array or a DataFrame."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def _is_class(target: pd.Series) -> bool:
+    if isinstance(target.dtype, pd.CategoricalDtype) or not pd.api.types.is_numeric_dtype(target):
+        return True
+    if pd.api.types.is_bool_dtype(target):
+        return True
+    values = target.to_numpy(dtype=np.float64)
+    distinct = len(np.unique(values))
+    return bool(
+        distinct <= min(_MANY_CLASSES, max(2, len(values) // 5)) and np.all(values == np.floor(values))
+    )
+
+
+def _read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
+    if not hasattr(X, "iloc"):
+        if hasattr(X, "toarray"):
+            raise InvalidOptionError("X is a sparse matrix: give X.toarray(), or a %%tune cell of your own")
+        array = np.asarray(X)
+        if array.ndim != 2:  # noqa: PLR2004 - rows and columns
+            raise InvalidOptionError(
+                f"X has {array.ndim} dimensions: give rows x columns, as X.reshape(-1, 1)"
+            )
+        if array.dtype.kind in "fiub":
+            return _checked(array.astype(np.float64, copy=False)), ()
+        X = pd.DataFrame(array).infer_objects()
+    elif getattr(X, "ndim", 2) == 1:
+        X = X.to_frame()
+    frame = X.reset_index(drop=True)
+    frame.columns = [str(column) for column in frame.columns]
+    if len(set(frame.columns)) < frame.shape[1]:
+        raise InvalidOptionError("X has two columns of one name: rename one of them")
+    categorical = []
+    for name in frame.columns:
+        column = frame[name]
+        if pd.api.types.is_datetime64_any_dtype(column):
+            raise InvalidOptionError(
+                f"column {name!r} holds times: turn it into numbers, as .dt.year, or drop it"
+            )
+        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+            categorical.append(name)
+    return frame, tuple(categorical)
+
+
+def _checked(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    if np.isinf(array).any():
+        raise InvalidOptionError("X holds infinite values: replace them, X[np.isinf(X)] = np.nan")
+    return array
+
+
+def _one_a_row(values: Any, what: str, n_rows: int) -> NDArray[Any] | None:
+    if values is None:
+        return None
+    array = np.ravel(np.asarray(values))
+    if len(array) != n_rows:
+        raise InvalidOptionError(f"{what} has {len(array):,} values for {n_rows:,} rows: give one a row")
+    return array

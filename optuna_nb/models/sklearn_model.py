@@ -1,0 +1,185 @@
+"""scikit-learn models, by name or the user's own: preprocessed folds are shared by all trials.
+
+Histogram gradient boosting finds its rounds on a tenth of the training rows that it
+sets apart itself; its scoring rows choose nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn import ensemble, linear_model, neighbors, svm, tree
+from sklearn.base import clone
+from threadpoolctl import threadpool_limits
+
+from optuna_nb.models.learner import FoldFit, Learner, weight_argument
+from optuna_nb.models.presets import CLASS_WEIGHT
+from optuna_nb.models.shared import Shared
+from optuna_nb.models.threads import fitting_threads
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+CLASSIFIERS = {
+    "hist_gradient_boosting": ensemble.HistGradientBoostingClassifier,
+    "random_forest": ensemble.RandomForestClassifier,
+    "extra_trees": ensemble.ExtraTreesClassifier,
+    "decision_tree": tree.DecisionTreeClassifier,
+    "logistic": linear_model.LogisticRegression,
+    "ridge": linear_model.RidgeClassifier,
+    "svm": svm.SVC,
+    "knn": neighbors.KNeighborsClassifier,
+}
+REGRESSORS = {
+    "hist_gradient_boosting": ensemble.HistGradientBoostingRegressor,
+    "random_forest": ensemble.RandomForestRegressor,
+    "extra_trees": ensemble.ExtraTreesRegressor,
+    "decision_tree": tree.DecisionTreeRegressor,
+    "ridge": linear_model.Ridge,
+    "lasso": linear_model.Lasso,
+    "elastic_net": linear_model.ElasticNet,
+    "svm": svm.SVR,
+    "knn": neighbors.KNeighborsRegressor,
+}
+WITHOUT_PROBABILITIES = ("ridge", "svm")  # classifiers that only decide
+MOST_ROUNDS = 1000
+
+
+class SklearnLearner(Learner):
+    """One scikit-learn estimator on the folds of one problem.
+
+    Args:
+        family: Its name, ``"random_forest"``, or the name of the user's class.
+        estimator: Unfitted; it is cloned.
+        arguments: Of :class:`Learner`.
+    """
+
+    def __init__(self, family: str, estimator: Any, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.family = family
+        self._estimator = estimator
+        self._takes = set(estimator.get_params())
+        self._boosts = (
+            "n_iter_no_change" in self._takes
+            and "max_iter" in self._takes
+            and "l2_regularization" in self._takes
+        )
+        signature = inspect.signature(estimator.fit).parameters
+        self._takes_weights = "sample_weight" in signature
+        self.defaults = {**estimator.get_params(deep=False), CLASS_WEIGHT: "none"}
+        self._number_the_defaults()
+        self.baseline = {"max_iter": self.defaults["max_iter"]} if self._boosts else {}
+        self._shared: Shared[tuple[Any, Any]] = Shared()
+
+    def _number_the_defaults(self) -> None:
+        """Say in numbers what a forest says in words, so that its trial shows what it did."""
+        columns = self.problem.X.shape[1]
+        words = {"sqrt": columns**-0.5, "log2": np.log2(columns) / columns, None: 1.0}
+        for name in ("max_features", "max_samples"):
+            value = self.defaults.get(name, 1.0)
+            if value is None or isinstance(value, str):
+                self.defaults = {**self.defaults, name: float(words.get(value, 1.0))}
+
+    def model(self, params: Mapping[str, Any], threads: int | None = None) -> Any:
+        """Make the estimator of a trial, without preprocessing."""
+        values = dict(params)
+        if CLASS_WEIGHT in values:
+            values[CLASS_WEIGHT] = None if values[CLASS_WEIGHT] == "none" else values[CLASS_WEIGHT]
+        if "random_state" in self._takes:
+            values.setdefault("random_state", self.seed)
+        if (
+            threads is not None
+            and "n_jobs" in self._takes
+            and ("n_estimators" in self._takes or self.family == "knn")
+        ):
+            values["n_jobs"] = threads
+        return clone(self._estimator).set_params(**values)
+
+    def fit_fold(
+        self,
+        fold: int,
+        params: Mapping[str, Any],
+        threads: int,
+        cancelled: threading.Event,
+        limit: float | None = None,  # noqa: ARG002 - it has no rounds that could be watched
+    ) -> FoldFit:
+        """Fit one fold; see :class:`Learner`."""
+        rows = self.folds[fold]
+        X_train, X_score = self._shared.get(fold, partial(self.fold_rows, fold))
+        values = dict(params)
+        stops = self._boosts and "max_iter" not in values
+        if stops:
+            values |= {"max_iter": MOST_ROUNDS, "early_stopping": True, "n_iter_no_change": 20}
+        model = self.model(values, threads)
+        weights = self.problem.weights
+        extra: dict[str, Any] = {}
+        if weights is not None and self._takes_weights:
+            extra["sample_weight"] = weights[rows.train]
+        if cancelled.is_set():
+            return FoldFit(lambda _: np.empty(0))
+        with threadpool_limits(threads, "openmp"):  # of this thread alone
+            model.fit(X_train, self.problem.y[rows.train], **extra)
+
+            def predict(_: int | None) -> NDArray[Any]:
+                if not self.problem.is_classification:
+                    return np.asarray(model.predict(X_score))
+                if not hasattr(model, "predict_proba"):
+                    return _as_if_probable(model, X_score, len(self.problem.classes))  # type: ignore[arg-type]
+                found = np.zeros((len(rows.score), len(self.problem.classes)))  # type: ignore[arg-type]
+                found[:, model.classes_] = model.predict_proba(X_score)
+                return found
+
+            done = predict(None)
+        return FoldFit(lambda _: done, int(model.n_iter_) if stops else None)
+
+    def _params(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
+        if not self._boosts or rounds is None:
+            return dict(params)
+        return {**params, "max_iter": rounds, "early_stopping": False}
+
+    def fit(
+        self, params: Mapping[str, Any], rounds: int | None, X: Any, y: Any, weights: NDArray[Any] | None
+    ) -> Any:
+        """Fit the winner; see :class:`Learner`."""
+        threads = fitting_threads(np.size(X))
+        model = self.assemble(self.model(self._params(params, rounds), threads))
+        with threadpool_limits(threads, "openmp"):
+            return model.fit(
+                X, np.asarray(y), **(weight_argument(model, weights) if self._takes_weights else {})
+            )
+
+    def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
+        """Return Python that builds the model."""
+        kind = type(self._estimator)
+        model = self.model(self._params(params, rounds))
+        plain = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
+        values = {
+            name: value
+            for name, value in model.get_params(deep=False).items()
+            if not _same(value, plain.get(name, inspect.Parameter.empty))
+        }
+        library = kind.__module__.split("._")[0]
+        return self.write(library, kind.__name__, values)
+
+
+def _as_if_probable(model: Any, X: Any, classes: int) -> NDArray[Any]:
+    """Order rows and choose classes as the model does; the numbers are no probabilities."""
+    if not hasattr(model, "decision_function"):
+        certain: NDArray[Any] = np.eye(classes)[model.predict(X)]
+        return certain
+    found = model.decision_function(X)
+    if found.ndim == 1:
+        found = np.column_stack([-found, found])
+    likely: NDArray[Any] = softmax(found, axis=1)
+    return likely
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and bool(value == default))

@@ -1,0 +1,60 @@
+"""When boosting stops early: the same rule for every library.
+
+A loss that falls ever more slowly can also be seen to miss a limit. The gain of the
+next rounds is taken from the last two windows as a geometric series, doubled for
+safety: a low learning rate, slow but steady, is not given up for being slow.
+"""
+
+from __future__ import annotations
+
+import math
+
+_LEARNING = 3.0  # patience in rounds times learning rate: as much learning, whatever the rate
+_FEWEST, _MOST = 15, 100
+_SAFETY = 2.0
+_SLOWEST_DECAY = 0.9  # of a window's gain against the one before
+_LEAST_GAIN = 5e-4  # of the loss; less over the whole patience is not worth the rounds
+
+
+class Patience:
+    """Tells when a loss has stopped falling. One per fit.
+
+    Args:
+        learning_rate: Of the boosting.
+        limit: Loss that must be reached for the fit to be of any use; None without.
+
+    Attributes:
+        gave_up: Whether the fit ended as it would have missed the limit.
+    """
+
+    def __init__(self, learning_rate: float, limit: float | None = None) -> None:
+        self.gave_up = False
+        self._limit = limit
+        self._windows: list[float] = []  # the loss at the end of each window
+        self._seen = 0
+        self.rounds = int(min(max(round(_LEARNING / learning_rate), _FEWEST), _MOST))
+        self._best = math.inf
+        self._since = 0
+
+    def is_over(self, loss: float) -> bool:
+        """Take in the loss after one more round, and tell whether to stop."""
+        if loss < self._best - _LEAST_GAIN * abs(self._best) or math.isinf(self._best):
+            self._best = loss
+            self._since = 0
+        else:
+            self._since += 1
+        self._seen += 1
+        if self._limit is not None and self._seen % max(self.rounds // 2, 10) == 0:
+            self._windows.append(loss)
+            self.gave_up = self._must_miss(self._limit)
+        return self.gave_up or self._since >= self.rounds
+
+    def _must_miss(self, limit: float) -> bool:
+        if len(self._windows) < 3:  # noqa: PLR2004 - two gains
+            return False
+        before, middle, now = self._windows[-3:]
+        earlier, last = before - middle, middle - now
+        if earlier <= 0 or last <= 0:
+            return False  # it rises or jumps: patience decides
+        ratio = min(last / earlier, _SLOWEST_DECAY)
+        return now - _SAFETY * last * ratio / (1 - ratio) > limit

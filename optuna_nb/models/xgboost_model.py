@@ -1,0 +1,190 @@
+"""XGBoost: folds binned once for all trials, rounds found by early stopping.
+
+The one file that imports xgboost. A ``QuantileDMatrix`` per fold holds the binned
+training rows; the scoring rows are binned by the same cuts (``ref=``). Trials only
+read them. Fits release the GIL.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xgboost
+
+from optuna_nb.models.categories import Labelled
+from optuna_nb.models.learner import FoldFit, Learner, weight_argument
+from optuna_nb.models.presets import CLASS_WEIGHT
+from optuna_nb.models.problem import Task
+from optuna_nb.models.shared import Shared
+from optuna_nb.models.stopping import Patience
+from optuna_nb.models.threads import fitting_threads
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+MOST_ROUNDS = 2000
+DEFAULTS = {
+    "learning_rate": 0.3, "max_depth": 6, "min_child_weight": 1.0, "subsample": 1.0, "colsample_bytree": 1.0,
+    "reg_lambda": 1.0, "reg_alpha": 0.0, "gamma": 0.0, "max_bin": 256, "grow_policy": "depthwise",
+    "n_estimators": 100,
+}  # fmt: skip
+_OBJECTIVE = {
+    Task.BINARY: "binary:logistic",
+    Task.MULTICLASS: "multi:softprob",
+    Task.REGRESSION: "reg:squarederror",
+}
+_LOSS = {Task.BINARY: "logloss", Task.MULTICLASS: "mlogloss", Task.REGRESSION: "rmse"}
+_NOT_OF_TRAIN = frozenset(
+    {"n_jobs", "random_state", "verbosity", "early_stopping_rounds", "callbacks", "missing"}
+)
+
+
+class XGBoostLearner(Learner):
+    """XGBoost on the folds of one problem."""
+
+    family = "xgboost"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.defaults = {**DEFAULTS, CLASS_WEIGHT: "none", **self.extra}
+        self.baseline = {"n_estimators": self.defaults["n_estimators"]}
+        self._shared: Shared[tuple[Any, Any]] = Shared()
+
+    def fit_fold(
+        self,
+        fold: int,
+        params: Mapping[str, Any],
+        threads: int,
+        cancelled: threading.Event,
+        limit: float | None = None,
+    ) -> FoldFit:
+        """Fit one fold; see :class:`Learner`."""
+        values, weighted = self._weighting({**self.extra, **params})
+        rounds = values.pop("n_estimators", None) if "n_estimators" in params else None
+        values.pop("n_estimators", None)
+        values = {name: value for name, value in values.items() if name not in _NOT_OF_TRAIN}
+        bins = int(values.setdefault("max_bin", 256))
+        train, score = self._shared.get((fold, bins, weighted), partial(self._matrices, fold, bins, weighted))
+        native = {
+            "objective": _OBJECTIVE[self.problem.task],
+            "tree_method": "hist",
+            "eval_metric": "mae" if self.metric.name == "mean_absolute_error" else _LOSS[self.problem.task],
+            "nthread": threads,
+            "seed": self.seed,
+            **values,
+        }
+        if self.problem.task is Task.MULTICLASS:
+            native["num_class"] = len(self.problem.classes)  # type: ignore[arg-type]
+        history: dict[str, Any] = {}
+        patience: Patience | None = None
+        ending: dict[str, Any] = {}
+        if rounds is None:
+            patience = Patience(
+                float(native.get("learning_rate") or 0.3), limit if self._loss_counts else None
+            )
+            ending = {"evals": [(score, "score")], "evals_result": history}
+        booster = xgboost.train(
+            native,
+            train,
+            int(rounds or MOST_ROUNDS),
+            callbacks=[_Ending(cancelled, patience)],
+            verbose_eval=False,
+            **ending,
+        )
+        curve = np.array(next(iter(history["score"].values()))) if history else None
+        best = int(rounds or 1) if curve is None else int(curve.argmin()) + 1
+
+        def predict(asked: int | None) -> NDArray[Any]:
+            until = min(asked or best, booster.num_boosted_rounds())
+            found: NDArray[Any] = booster.predict(score, iteration_range=(0, until))
+            return np.column_stack([1 - found, found]) if self.problem.task is Task.BINARY else found
+
+        return FoldFit(predict, best, curve, gave_up=patience is not None and patience.gave_up)
+
+    @property
+    def _loss_counts(self) -> bool:
+        """Whether boosting is watched by the very metric that counts."""
+        return self.metric.name in ("log_loss", "root_mean_squared_error", "mean_absolute_error")
+
+    def _matrices(self, fold: int, bins: int, weighted: bool) -> tuple[Any, Any]:  # noqa: FBT001 - part of a key
+        rows = self.folds[fold]
+        X_train, X_score = self.fold_rows(fold)
+        y, weights = self.problem.y, self.problem.weights
+        train_weights = None if weights is None else weights[rows.train]
+        if weighted:
+            train_weights = _times(_balanced(y[rows.train]), train_weights)
+        common = {"max_bin": bins, "enable_categorical": True, "nthread": 1}
+        train = xgboost.QuantileDMatrix(X_train, y[rows.train], weight=train_weights, **common)
+        score_weights = None if weights is None else weights[rows.score]
+        score = xgboost.QuantileDMatrix(X_score, y[rows.score], weight=score_weights, ref=train, **common)
+        return train, score
+
+    def _weighting(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Turn our word for class weights into XGBoost's; with many classes the rows are weighted."""
+        values = dict(params)
+        balanced = values.pop(CLASS_WEIGHT, "none") == "balanced"
+        if balanced and self.problem.task is Task.BINARY:
+            counts = np.bincount(self.problem.y)
+            values["scale_pos_weight"] = float(counts[0] / counts[1])
+        return values, balanced and self.problem.task is Task.MULTICLASS
+
+    def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
+        values, _ = self._weighting({**self.extra, **params})
+        if rounds is not None:
+            values = {"n_estimators": rounds, **{k: v for k, v in values.items() if k != "n_estimators"}}
+        own: dict[str, Any] = {} if not self.problem.categorical else {"enable_categorical": True}
+        return {**values, **own, "random_state": self.seed}
+
+    def _kind(self) -> Any:
+        return xgboost.XGBClassifier if self.problem.is_classification else xgboost.XGBRegressor
+
+    def fit(
+        self, params: Mapping[str, Any], rounds: int | None, X: Any, y: Any, weights: NDArray[Any] | None
+    ) -> Any:
+        """Fit the winner; see :class:`Learner`."""
+        booster = self._kind()(**{"n_jobs": fitting_threads(np.size(X)), **self._arguments(params, rounds)})
+        model = self.assemble(booster)
+        if not self.problem.is_classification:
+            return model.fit(X, y, **weight_argument(model, weights))
+        labels, numbers = np.unique(np.asarray(y), return_inverse=True)
+        if self._weighting({**self.extra, **params})[1]:
+            weights = _times(_balanced(numbers), weights)
+        model.fit(X, numbers, **weight_argument(model, weights))
+        plain = labels.dtype.kind in "iu" and bool((labels == np.arange(len(labels))).all())
+        return model if plain else Labelled(model, labels)
+
+    def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
+        """Return Python that builds the model."""
+        return self.write("xgboost", self._kind().__name__, self._arguments(params, rounds))
+
+
+class _Ending(xgboost.callback.TrainingCallback):
+    """Ends training when the loss has stopped falling, or nobody waits for it any more."""
+
+    def __init__(self, cancelled: threading.Event, patience: Patience | None) -> None:
+        super().__init__()
+        self._cancelled = cancelled
+        self._patience = patience
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
+        """Tell whether to stop."""
+        if self._cancelled.is_set():
+            return True
+        if self._patience is None:
+            return False
+        return self._patience.is_over(next(iter(evals_log["score"].values()))[-1])
+
+
+def _balanced(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    counts = np.bincount(numbers)
+    weights: NDArray[np.float64] = (len(numbers) / (len(counts) * np.maximum(counts, 1)))[numbers]
+    return weights
+
+
+def _times(a: NDArray[np.float64], b: NDArray[Any] | None) -> NDArray[np.float64]:
+    return a if b is None else a * b

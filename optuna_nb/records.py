@@ -1,0 +1,328 @@
+"""Frozen values that cross layers: what one part of the package tells another.
+
+Nothing here does any work or imports anything heavy. Times are timezone-aware
+UTC, durations are seconds, directions are ``"minimize"`` or ``"maximize"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import Trial
+
+
+class StudyState(StrEnum):
+    """What a study is doing, in the words that the panel shows."""
+
+    NEW = "new"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # it was running, and its kernel is gone
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a kernel is at work on the study."""
+        return self in _ACTIVE
+
+
+_ACTIVE = frozenset({StudyState.RUNNING, StudyState.PAUSED, StudyState.STOPPING})
+
+
+class TrialOutcome(StrEnum):
+    """How a finished trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialView:
+    """One finished trial, as the panel and the verbs see it."""
+
+    number: int
+    outcome: TrialOutcome
+    values: tuple[float, ...]  # one per direction; empty when there is none
+    params: Mapping[str, Any]
+    started: datetime | None
+    completed: datetime | None
+    last_step: int | None = None  # of a pruned trial, the step that it reported last
+    feasible: bool = True
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the trial took, or None where a time is missing."""
+        if self.started is None or self.completed is None:
+            return None
+        return (self.completed - self.started).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTrial:
+    """One trial in flight, from the side table that Optuna does not read."""
+
+    number: int
+    params: Mapping[str, Any]
+    step: int | None
+    value: float | None  # the last reported one
+    started: datetime
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudySnapshot:
+    """All that a view of one study needs, read at one moment.
+
+    ``trials`` holds every finished trial by number. It grows from one snapshot
+    to the next and is shared between them: treat it as read-only.
+    """
+
+    name: str  # with its version: "churn@2"
+    directions: tuple[str, ...]
+    metric: str | None
+    state: StudyState
+    target: int | None  # trials in total; None without a limit
+    trials: Sequence[TrialView]
+    best: TrialView | None  # the best feasible one; None with several directions
+    counts: Mapping[TrialOutcome, int]
+    live: Sequence[LiveTrial] = ()
+    elapsed: float = 0.0  # seconds of tuning, over all runs of the study
+    rate: float | None = None  # trials per second, over the last trials
+    note: str = ""  # one line: what changed, or why it failed
+    owner: str = ""  # who is at work on it, where that is not this process: "process 812"
+    time_limit: float | None = None  # elapsed seconds at which a timeout ends the run
+
+    @property
+    def done(self) -> int:
+        """How many trials have finished, in whatever way."""
+        return len(self.trials)
+
+    def count(self, outcome: TrialOutcome) -> int:
+        """Count the finished trials that ended so."""
+        return self.counts.get(outcome, 0)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to go, by the trials that are left or by the timeout; None where neither can say.
+
+        The rate is that of all jobs together, so their number does not matter.
+        """
+        if not self.state.is_active:
+            return None
+        ends = []
+        if self.target is not None and self.rate:
+            ends.append(max(self.target - self.done, 0) / self.rate)
+        if self.time_limit is not None:
+            ends.append(max(self.time_limit - self.elapsed, 0.0))
+        return min(ends, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What one finished trial reported, step by step; a long curve is thinned."""
+
+    number: int
+    outcome: TrialOutcome
+    points: tuple[tuple[int, float], ...]  # step, value
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """One version of a study, as a view shows it."""
+
+    name: str  # "churn@2"
+    version: int
+    code: str
+    fingerprint: Mapping[str, str]
+    seed: int
+    created: datetime | None
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One execution of a tuning cell, as a view shows it."""
+
+    index: int  # counted from 1, over all versions of the study
+    study: str
+    status: str
+    method: str
+    trials: int | None
+    started: datetime | None
+    completed: datetime | None
+    flags: Mapping[str, Any]
+    versions: Mapping[str, str]  # of libraries
+    best: float | None
+    error: str
+    notes: str
+    tags: tuple[str, ...]
+    parent: int | None  # index of the run that it resumed
+    seconds: float | None = None  # that it was at work
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """Something that happened in a run, as a view shows it."""
+
+    kind: str
+    time: datetime
+    worker: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvents:
+    """What happened in one run: how often each kind, and some or all of the events by time."""
+
+    counts: Mapping[str, int]
+    events: Sequence[EventView]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One version of a study, and what made it."""
+
+    study_id: int
+    study_name: str  # as it stands in Optuna's table: "churn@2"
+    base_name: str  # "churn"
+    version: int
+    seed: int
+    fingerprint: Mapping[str, str]
+    code: str
+    metric: str | None = None
+    model: str | None = None
+    parent_study_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What is known of a tuning run when it starts."""
+
+    study_name: str
+    method: str  # grid_search, random_search or bayesian
+    model_type: str
+    code: str
+    experiment: str | None  # None: the one of the notebook
+    config: Mapping[str, Any]
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+    notebook: str | None = None  # its path, or the folder's name where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsFound:
+    """What hangs on an experiment or a model run, and goes with it."""
+
+    what: str  # "experiment 'churn'"
+    id: UUID
+    is_experiment: bool
+    model_runs: int
+    tuning_runs: int
+    studies: tuple[str, ...]
+    running: tuple[str, ...]  # studies with a run that has not ended
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asked of a study's owner through the database."""
+
+    verb: str  # pause, resume, stop, stop_now or more
+    argument: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a model scores with the defaults of its library: the model run that is to be tuned."""
+
+    params: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A parameter set that a new study tries first."""
+
+    params: Mapping[str, Any]
+    attributes: Mapping[str, Any]  # of its trial
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is tuned: the function, and what identifies it."""
+
+    evaluate: Callable[[Trial], Any]
+    code: str  # as the user wrote it
+    fingerprint: Mapping[str, str]  # part ("cell", "def f", "data X") -> hash
+    model: str | None = None  # type of the model that it fits
+    opening: tuple[Opening, ...] = ()  # what a new study tries before the sampler draws
+    finish: Callable[[Study], None] | None = None  # called at the end of a run that did not fail
+    refit: Callable[[Study], Any] | None = None  # makes the model of the best trial
+    unseen: tuple[str, ...] = ()  # data whose changes the fingerprint cannot see: "D (catboost.Pool)"
+    refingerprint: Callable[[], Mapping[str, str]] | None = None  # of what the trials see, as it is by now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """How a study is tuned. Names are those of the flags."""
+
+    name: str
+    storage: str
+    trials: int | None = None  # in total; None: 100, or no limit with a timeout
+    more: int | None = None
+    timeout: float | None = None
+    directions: tuple[str, ...] = ("minimize",)
+    sampler: str | BaseSampler = "tpe"
+    pruner: str | BasePruner = "median"
+    seed: int | None = None
+    jobs: int = 1
+    metric: str | None = None
+    model: str | None = None
+    experiment: str | None = None
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+    continue_old: bool = False
+    warm_start: int = 0
+    user_directions: bool = False  # whether the user named the directions
+    notebook: str | None = None  # path of the notebook, for its experiment
+    keep_log: bool = True  # keep what a trial prints
+    durability: str = "trial"  # trial, pooled or end: when finished trials are written
+    buffer_size: int = 100  # pooled: so many wait at most
+    flush_seconds: float = 1.0  # pooled: so long at most
+    synchronous: str = "auto"  # auto, normal or full: what a commit survives
+    step_interval: int = 1  # reported steps from one look at a live trial to the next
+    fix: Mapping[str, Any] | None = None  # fixed parameters; None: those of the study
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check of a study's file found."""
+
+    check: str  # what was looked at
+    problem: str  # one line; empty where all is well
+    can_be_mended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """What a panel may ask of the study that it shows."""
+
+    pause: Callable[[], object]
+    resume: Callable[[], object]
+    stop: Callable[[], object]
+    stop_now: Callable[[], object]
+    more: Callable[[int], object]

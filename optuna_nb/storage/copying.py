@@ -1,0 +1,243 @@
+"""A study on its way from one database to another: read whole, written in one transaction.
+
+Export and import meet here. Trial ids are kept where they are free and moved by
+one offset where they are not; what refers to them moves along, such as the
+parents that NSGA-II and NSGA-III remember by id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from optuna_nb.errors import InvalidOptionError, StorageError
+from optuna_nb.records import StudyState, VersionRecord
+from optuna_nb.storage import lease, versions, writer
+from optuna_nb.storage.database import translated
+from optuna_nb.storage.loader import load_study
+from optuna_nb.storage.memory import changed
+from optuna_nb.storage.migrations import applied_steps, open_database, open_read_only
+from optuna_nb.storage.rows import encode, to_json
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from optuna.study import StudyDirection
+
+    from optuna_nb.storage.database import Database
+
+_PARENTS = re.compile(r"(?s).+:parent:\d+")  # study attribute of the genetic samplers: a list of trial ids
+_NOTE = re.compile(r"(?s)(dashboard:(?:artifacts:)?)(\d+)(:.+)")  # of optuna-dashboard: an id in the key
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCopy:
+    """All of one study that another database can hold."""
+
+    name: str
+    directions: Sequence[StudyDirection]
+    user_attrs: Mapping[str, Any]
+    system_attrs: Mapping[str, Any]
+    trials: Sequence[FrozenTrial]  # finished or waiting
+    left_out: int = 0  # trials that were running
+    version: VersionRecord | None = None  # of a study of ours
+    elapsed: float = 0.0
+    logs: Mapping[int, str] = field(default_factory=dict)  # by trial id
+
+
+def is_movable(trial: FrozenTrial) -> bool:
+    """Whether a trial is finished or waits; one that runs belongs to a process elsewhere."""
+    return trial.state != TrialState.RUNNING
+
+
+def read_study(connection: sqlite3.Connection, name: str) -> StudyCopy:
+    """Read a study whole, as of one moment.
+
+    Raises:
+        StudyNotFoundError: If there is no such study.
+        StorageError: If a trial is not what was once committed.
+    """
+    connection.execute("BEGIN")
+    try:
+        version = versions.resolve(connection, name)
+        memory = load_study(connection, version.study_id)
+        elapsed, logs = 0.0, {}
+        if applied_steps(connection):
+            key = (version.study_id,)
+            row = connection.execute("SELECT elapsed FROM study_status WHERE study_id = ?", key).fetchone()
+            elapsed = row[0] if row else 0.0
+            sql = "SELECT trial_id, text FROM trial_logs JOIN trials USING (trial_id) WHERE study_id = ?"
+            logs = dict(connection.execute(sql, key))
+    finally:
+        connection.execute("ROLLBACK")
+    trials = [trial for trial in memory.trials if is_movable(trial)]
+    return StudyCopy(
+        version.study_name,
+        memory.directions,
+        memory.user_attrs,
+        memory.system_attrs,
+        trials,
+        len(memory.trials) - len(trials),
+        version if version.version else None,
+        elapsed,
+        logs,
+    )
+
+
+def write_study(database: Database, copy: StudyCopy, name: str | None = None) -> str:
+    """Write a study into a database, in one transaction.
+
+    Args:
+        database: Where to.
+        copy: The study.
+        name: What it is to be called there; None for the name that it has.
+
+    Returns:
+        Its name there, with the version where it has one.
+
+    Raises:
+        InvalidOptionError: If there is a study of that name.
+    """
+    version = _renamed(copy, name)
+    study_name = version.study_name if version is not None else name or copy.name
+    with database.transaction() as connection:
+        _check_free(connection, study_name, version)
+        first = min((trial._trial_id for trial in copy.trials), default=1)
+        offset = max(lease.highest_id(connection) + 1 - first, 0)
+        (study_id,) = connection.execute(
+            "INSERT INTO studies (study_name) VALUES (?) RETURNING study_id", (study_name,)
+        ).fetchone()
+        connection.executemany(
+            "INSERT INTO study_directions (direction, study_id, objective) VALUES (?, ?, ?)",
+            [(direction.name, study_id, i) for i, direction in enumerate(copy.directions)],
+        )
+        for kind, attrs in (("user", copy.user_attrs), ("system", _moved(copy.system_attrs, offset))):
+            connection.executemany(
+                f"INSERT INTO study_{kind}_attributes (study_id, key, value_json) VALUES (?, ?, ?)",  # noqa: S608
+                [(study_id, key, to_json(value)) for key, value in attrs.items()],
+            )
+        for trial in copy.trials:
+            twin = changed(trial)
+            twin._trial_id = trial._trial_id + offset
+            writer.insert(connection, encode(twin, study_id))
+        connection.executemany(
+            "INSERT INTO trial_logs (trial_id, text) VALUES (?, ?)",
+            [(trial_id + offset, text) for trial_id, text in copy.logs.items()],
+        )
+        _write_ours(connection, study_id, copy, version)
+    return study_name
+
+
+def _write_ours(
+    connection: sqlite3.Connection, study_id: int, copy: StudyCopy, version: VersionRecord | None
+) -> None:
+    if version is not None:
+        versions.add(connection, replace(version, study_id=study_id, parent_study_id=None))
+    connection.execute(
+        "INSERT INTO study_status (study_id, token, beat, last_trial_id, state, elapsed, note)"
+        " VALUES (?, 0, 0, 0, ?, ?, '')",
+        (study_id, StudyState.STOPPED.value if copy.trials else StudyState.NEW.value, copy.elapsed),
+    )
+
+
+def _renamed(copy: StudyCopy, name: str | None) -> VersionRecord | None:
+    """Give a version of ours another name: it is the first of that name."""
+    version = copy.version
+    if version is None or name is None:
+        return version
+    adopted = version.study_name == version.base_name  # plain Optuna made it, under its own name
+    new = name if adopted else versions.study_name(name, 1)
+    return replace(version, base_name=name, version=1, study_name=new)
+
+
+def _check_free(connection: sqlite3.Connection, study_name: str, version: VersionRecord | None) -> None:
+    base = study_name if version is None else version.base_name
+    found = versions.find(connection, base)
+    taken = connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (study_name,)).fetchone()
+    same_line = found is not None and version is not None and found.base_name == base and found.version > 0
+    if taken or (found is not None and not same_line) or _has_version(connection, version):
+        msg = f"there is a study {base!r} already: choose another name with --name"
+        raise InvalidOptionError(msg)
+
+
+def _has_version(connection: sqlite3.Connection, version: VersionRecord | None) -> bool:
+    if version is None:
+        return False
+    sql = "SELECT 1 FROM study_versions WHERE base_name = ? AND version = ?"
+    return connection.execute(sql, (version.base_name, version.version)).fetchone() is not None
+
+
+def _moved(attrs: Mapping[str, Any], offset: int) -> dict[str, Any]:
+    """Let what names trials by id name them by their new ids."""
+    moved: dict[str, Any] = {}
+    for key, value in attrs.items():
+        if _PARENTS.fullmatch(key) and isinstance(value, list):
+            moved[key] = [i + offset if isinstance(i, int) else i for i in value]
+        elif match := _NOTE.fullmatch(key):
+            moved[f"{match[1]}{int(match[2]) + offset}{match[3]}"] = value
+        else:
+            moved[key] = value
+    return moved
+
+
+def export_database(url: str, name: str, target: Path) -> int:
+    """Write one study into a file of its own, which plain Optuna reads; ids are kept.
+
+    The file is built aside and put in its place whole.
+
+    Args:
+        url: Where the study is.
+        name: The study.
+        target: The file; an earlier export of the same study is replaced.
+
+    Returns:
+        How many trials it holds.
+
+    Raises:
+        StorageError: If the study cannot be read or the file not be written.
+        InvalidOptionError: If the file is something else.
+    """
+    with contextlib.closing(open_read_only(url)) as connection:
+        copy = read_study(connection, name)
+    _check_replaceable(target, copy.name)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.export")
+    try:
+        database = open_database(f"sqlite:///{draft}")
+        try:
+            write_study(database, copy)
+            with translated(draft):
+                database.connection.execute(
+                    "PRAGMA journal_mode = DELETE"
+                ).fetchall()  # one file, no log beside it
+        finally:
+            database.close()
+        draft.replace(target)
+    except OSError as error:
+        msg = f"{target} cannot be written ({error.strerror}): name another file"
+        raise StorageError(msg) from error
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    return len(copy.trials)
+
+
+def _check_replaceable(target: Path, name: str) -> None:
+    if not target.exists():
+        return
+    msg = f"{target} is there already and is not an export of {name}: name another file"
+    if target.with_name(f"{target.name}-wal").exists():
+        raise InvalidOptionError(msg)
+    try:
+        with contextlib.closing(open_read_only(str(target))) as connection, translated(target):
+            names = [found for (found,) in connection.execute("SELECT study_name FROM studies")]
+    except StorageError:
+        names = []
+    if names != [name]:
+        raise InvalidOptionError(msg)

@@ -1,0 +1,270 @@
+"""Opening a database: the path or URL that a user gave becomes a connection.
+
+SQLite is reached twice: through a plain ``sqlite3`` connection where every
+microsecond of a trial counts, and through SQLAlchemy, on that very connection,
+for the records. Both share one lock, so one process is one writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy.pool import StaticPool
+
+from optuna_nb.errors import FileGoneError, StorageError, StorageTroubleError
+from optuna_nb.storage.column_types import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
+PAGES_BEFORE_CHECKPOINT = 1000
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file that a storage URL names.
+
+    Args:
+        url: ``sqlite:///tuning.db``, or a bare path. The path is taken as it
+            stands: ``?``, ``%20`` and ``{}`` in it are ordinary characters.
+
+    Raises:
+        StorageError: If the URL is of a database that is not supported.
+    """
+    if url.startswith("sqlite:///"):
+        text = url.removeprefix("sqlite:///")
+    elif "://" in url:
+        scheme = url.split("://", 1)[0]
+        msg = f"storage {scheme}:// is not supported: use sqlite:///FILE.db"
+        raise StorageError(msg)
+    else:
+        text = url
+    if not text or text == ":memory:":
+        msg = "an in-memory database would lose the study: use sqlite:///FILE.db"
+        raise StorageError(msg)
+    if "\0" in text:
+        msg = "a file name cannot hold a NUL character: use sqlite:///FILE.db"
+        raise StorageError(msg)
+    try:
+        path = Path(text).expanduser().absolute()
+        os.fsencode(path)
+        path.exists()
+    except (OSError, RuntimeError, UnicodeEncodeError) as error:  # too long, no such user, half a character
+        reason = getattr(error, "strerror", None) or str(error)
+        msg = f"{text[:60]!a} cannot be a file ({reason}): use sqlite:///FILE.db"
+        raise StorageError(msg) from error
+    return path
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the file in autocommit mode; transactions are begun explicitly.
+
+    Raises:
+        StorageError: If it cannot be opened, or is not an SQLite database.
+    """
+    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
+    with translated(path):
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master")
+            if not read_only:
+                _use_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # Checkpoints are taken by Database.checkpoint alone: SQLite before 3.51.3 can
+    # lose a commit when one connection checkpoints while another restarts the log.
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into one line that names the file and the fix."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
+        msg = f"{path} is damaged: put a copy of it in its place"
+        raise StorageError(msg) from error
+
+
+def explain(path: Path, error: sqlite3.Error) -> StorageError:
+    """Say in one line what is wrong with the file, and what to do."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    journal = find_journal(path) if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB) else None
+    if not path.parent.is_dir():
+        text = f"the folder {path.parent} does not exist: create it, or name another file"
+    elif journal is not None:
+        text = f"{journal} is an Optuna journal, not a database: `%tune import {journal}` makes studies of it"
+    elif code == sqlite3.SQLITE_CANTOPEN and path.is_dir():
+        text = f"{path} is a folder: name a file in it, such as {path / 'tuning.db'}"
+    elif code == sqlite3.SQLITE_NOTADB:
+        text = f"{path} is not an SQLite database: name another file, or move this one away"
+    elif code == sqlite3.SQLITE_CORRUPT or "Could not decode to UTF-8" in str(error):
+        text = f"{path} is damaged: put a copy of it in its place"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+        text = f"{path} cannot be written: allow writing to it and its folder, or name another file"
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        text = f"{path} is locked by another program: close that program, then run the cell again"
+    elif code == sqlite3.SQLITE_FULL:
+        text = f"the disk of {path} is full: free some space"
+    elif code == sqlite3.SQLITE_IOERR:
+        text = f"{path} cannot be read or written (I/O error): check the disk and its free space"
+    else:
+        text = f"{path} cannot be used ({' '.join(str(error).split())[:200]}): name another file"
+    return (StorageTroubleError if code in _PASSING else StorageError)(text)
+
+
+def find_journal(path: Path) -> Path | None:
+    """Return the path if it is a journal of Optuna's ``JournalStorage``, or the first one in that folder."""
+    try:
+        if path.is_dir():
+            found = (it for it in sorted(path.iterdir()) if it.is_file() and find_journal(it))
+            return next(found, None)
+        with path.open("rb") as file:
+            if file.peek(1)[:1] != b"{":  # the folder may be full of large files of other kinds
+                return None
+            first = json.loads(file.readline(_LONGEST_FIRST_LINE))
+    except (OSError, ValueError):
+        return None
+    return path if isinstance(first, dict) and "op_code" in first else None
+
+
+_LONGEST_FIRST_LINE = 1 << 20
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+
+
+class Database:
+    """One open file: its connection, its lock, and SQLAlchemy on top of both.
+
+    All methods may be called from any thread; ``transaction`` serialises them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing file. Use :func:`.migrations.open_database` to make one."""
+        self.path = path
+        self.lock = threading.RLock()
+        self.connection = connect(path)
+        self._name = str(path)
+        self._identity = path.stat().st_ino
+        self.engine = sqlalchemy.create_engine(
+            "sqlite://",
+            creator=lambda: self.connection,
+            poolclass=StaticPool,
+            json_serializer=to_json,
+            json_deserializer=from_json,
+        )
+        sqlalchemy.event.listen(self.engine, "begin", _begin_immediate)
+        self._commits = 0
+        self._full_sync = False
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the lock and one write transaction; roll back on any error."""
+        with self.lock, translated(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+            self._commits += 1
+            if self._commits % (PAGES_BEFORE_CHECKPOINT // 4) == 0:
+                self.checkpoint()
+
+    def check_file(self) -> None:
+        """Notice that the file was deleted or replaced: what is written into an open one would be lost.
+
+        Raises:
+            FileGoneError: If it is no longer where it was.
+        """
+        try:
+            found = os.stat(self._name)  # noqa: PTH116 - on the path of each trial
+        except OSError:
+            msg = f"{self.path} is gone: put it back"
+            raise FileGoneError(msg) from None
+        if found.st_ino != self._identity:  # as SQLite itself tells a file that was moved
+            msg = f"another file is at {self.path} now: put the one back that was there"
+            raise FileGoneError(msg)
+
+    def sync_fully(self, full: bool) -> None:  # noqa: FBT001 - on or off
+        """Choose what a commit survives: with FULL a power cut, with NORMAL a killed process."""
+        if full is not self._full_sync:
+            with self.lock:
+                self.connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._full_sync = full
+
+    @contextlib.contextmanager
+    def records(self) -> Iterator[sqlalchemy.Connection]:
+        """Hold the lock and one SQLAlchemy transaction on the same connection."""
+        with self.lock:
+            try:
+                with self.engine.begin() as connection:
+                    yield connection
+            except sqlalchemy.exc.DBAPIError as error:
+                if isinstance(error.orig, sqlite3.Error) and not isinstance(
+                    error.orig, sqlite3.IntegrityError
+                ):
+                    raise explain(self.path, error.orig) from error
+                raise
+
+    def checkpoint(self) -> None:
+        """Move the log into the file while no other connection can write.
+
+        A second connection holds the write lock meanwhile, so no writer can
+        restart the log under the checkpoint. A checkpoint that fails raises
+        nothing, as what was committed stays committed: a caller that took it
+        for a failed commit would write the same trial again.
+        """
+        with (
+            self.lock,
+            contextlib.suppress(sqlite3.Error, StorageError),  # the next one tries again
+            contextlib.closing(connect(self.path)) as guard,
+        ):
+            guard.execute("BEGIN IMMEDIATE")
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            guard.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection. The last one to close folds the log into the file."""
+        with self.lock:
+            self.engine.dispose()
+            self.connection.close()
+
+
+def _begin_immediate(connection: sqlalchemy.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def make_private(path: Path) -> None:
+    """Let only the owner of a new file read it."""
+    os.chmod(path, 0o600)  # noqa: PTH101 - by descriptor or path alike

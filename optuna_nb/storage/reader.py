@@ -1,0 +1,293 @@
+"""A study read while another connection writes it: what every view is made of.
+
+A reader opens the file read-only and asks ``PRAGMA data_version`` (3 us) before
+anything else; only what was committed since the last look is read. It never
+writes, takes no lease, and works from any process.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
+
+from optuna.study import StudyDirection
+
+from optuna_nb.errors import FileGoneError
+from optuna_nb.records import LiveTrial, StudySnapshot, StudyState, TrialOutcome, TrialView
+from optuna_nb.storage import details
+from optuna_nb.storage.database import sqlite_path, translated
+from optuna_nb.storage.lease import Owner, same_machine, this_process
+from optuna_nb.storage.loader import COMMITTED_AFTER, WHOLE_STUDY, load_directions, understood
+from optuna_nb.storage.migrations import applied_steps, open_read_only
+from optuna_nb.storage.rows import text_to_time
+from optuna_nb.storage.timeline import Timeline
+from optuna_nb.storage.versions import resolve
+from optuna_nb.storage.versions import state as owned_state
+from optuna_nb.storage.views import load_views
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from optuna_nb.records import Curve, RunEvents, RunView, VersionView
+
+OWNER_CHECK_SECONDS = 1.0
+_RATE_TRIALS = 20
+_CURVES = 300  # that are kept
+
+
+class Reader:
+    """The newest state of one study. For one thread at a time."""
+
+    def __init__(self, url: str, name: str) -> None:
+        """Open a study by its name; ``churn`` means its newest version.
+
+        Raises:
+            StudyNotFoundError: If there is no such study.
+            StorageError: If the database cannot be opened.
+        """
+        self._url = url
+        self._path = sqlite_path(url)
+        self._connection = open_read_only(url)
+        self._file = self._path.stat().st_ino
+        try:
+            with translated(self._path), understood(name):
+                self._ours = bool(applied_steps(self._connection))
+                version = resolve(self._connection, name)
+                self._directions = load_directions(self._connection, version.study_id)
+        except BaseException:
+            self._connection.close()
+            raise
+        self.name = version.study_name
+        self._study_id = version.study_id
+        self._metric = version.metric
+        self._trials: list[TrialView] = []
+        self._counts: Counter[TrialOutcome] = Counter()
+        self._best: TrialView | None = None
+        self._last_seq = -1
+        self._seen_version: int | None = None
+        self._owner_checked = 0.0
+        self._latest: StudySnapshot | None = None
+        self._curves: dict[int, Curve] = {}
+        self._timeline = Timeline()
+        self._limit: tuple[int, float | None] = (-1, None)  # the lease's token, and the run's time limit
+
+    def poll(self) -> StudySnapshot | None:
+        """Return the newest snapshot, or None where nothing has changed.
+
+        Raises:
+            StorageError: If the file cannot be read.
+        """
+        self._check_file()
+        with translated(self._path), understood(self.name):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            changed = version != self._seen_version
+            if not changed and not self._owner_is_due():
+                return None
+            self._connection.execute("BEGIN")  # all that follows is of one moment
+            try:
+                if changed:
+                    self._read_trials()
+                snapshot = self._read_status()
+            finally:
+                self._connection.execute("COMMIT")
+            self._seen_version = version
+        if snapshot == self._latest:
+            return None
+        self._latest = snapshot
+        return snapshot
+
+    def snapshot(self) -> StudySnapshot:
+        """Return the newest snapshot, changed or not."""
+        newest = self.poll() or self._latest
+        assert newest is not None  # noqa: S101 - the first poll always finds something new
+        return newest
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    # What a person opens
+
+    def curves(self, numbers: Sequence[int]) -> list[Curve]:
+        """Read what some finished trials reported; trials without steps are left out."""
+        with translated(self._path):
+            new = [number for number in numbers if number not in self._curves]
+            found = {c.number: c for c in details.curves(self._connection, self._study_id, new)}
+        if len(self._curves) > _CURVES:
+            self._curves.clear()
+        self._curves |= found  # of a finished trial, they never change
+        return [curve for n in numbers if (curve := self._curves.get(n) or found.get(n)) is not None]
+
+    def numbers_with_steps(self, newest: int = 400) -> list[int]:
+        """Return which of the newest trials have reported anything, newest first."""
+        with translated(self._path):
+            return details.numbers_with_steps(self._connection, self._study_id, newest)
+
+    def log(self, number: int) -> str | None:
+        """Read what one finished trial printed; None where no log of it is kept."""
+        with translated(self._path):
+            return details.log(self._connection, self._study_id, number) if self._ours else None
+
+    def numbers_with_log(self, limit: int = 200) -> list[int]:
+        """Return the newest trials that printed something, newest first."""
+        with translated(self._path):
+            return details.numbers_with_log(self._connection, self._study_id, limit) if self._ours else []
+
+    def versions(self) -> list[VersionView]:
+        """Read all versions of the study, oldest first; none of a study that plain Optuna made."""
+        with translated(self._path):
+            return details.version_views(self._connection, self._study_id) if self._ours else []
+
+    def runs(self) -> list[RunView]:
+        """Read the tuning runs of all versions of the study, oldest first."""
+        with translated(self._path):
+            return details.run_views(self._connection, self._names()) if self._ours else []
+
+    def events(self) -> dict[int, RunEvents]:
+        """Read what happened in the newest runs, by the index of the run: all counted, some hundreds kept."""
+        with translated(self._path):
+            return self._timeline.read(self._connection, self._names()) if self._ours else {}
+
+    def _names(self) -> list[str]:
+        """Return the names of all versions of the study."""
+        versions = details.version_views(self._connection, self._study_id)
+        return [version.name for version in versions] or [self.name]
+
+    def _check_file(self) -> None:
+        """Notice that the file is gone: an open one could be read for ever.
+
+        Raises:
+            FileGoneError: If it is gone, or another one stands in its place.
+        """
+        try:
+            same = self._path.stat().st_ino == self._file
+        except OSError:
+            msg = f"{self._path} is gone: put it back, and this view goes on"
+            raise FileGoneError(msg) from None
+        if not same:
+            msg = f"{self._path} is another file now: show the study again"
+            raise FileGoneError(msg)
+
+    def _owner_is_due(self) -> bool:
+        """Tell whether it is time to ask whether the owner still lives."""
+        latest = self._latest
+        return (
+            latest is not None
+            and latest.state.is_active
+            and time.monotonic() - self._owner_checked > OWNER_CHECK_SECONDS
+        )
+
+    def _read_trials(self) -> None:
+        where, key = COMMITTED_AFTER, cast("tuple[int, ...]", (self._study_id, self._last_seq))
+        if self._last_seq < 0:  # the first look, or a study of plain Optuna, which counts no commits
+            where, key = WHOLE_STUDY, (self._study_id,)
+            self._trials, self._best = [], None
+            self._counts.clear()
+        finished = load_views(self._connection, where, key, self._url)
+        if self._ours:
+            (newest,) = self._connection.execute(
+                "SELECT coalesce(max(seq), 0) FROM trial_commits WHERE seq > ? AND study_id = ?",
+                (self._last_seq, self._study_id),
+            ).fetchone()
+            self._last_seq = max(newest, self._last_seq)
+        for view in finished:
+            self._trials.append(view)
+            self._counts[view.outcome] += 1
+            self._best = better(self._best, view, self._directions)
+        if (
+            len(self._trials) > 1
+            and finished
+            and self._trials[-len(finished) - 1 :][0].number > finished[0].number
+        ):
+            self._trials.sort(key=lambda t: t.number)
+
+    def _read_status(self) -> StudySnapshot:
+        state, target, elapsed, note, owner, limit = StudyState.NEW, None, 0.0, "", "", None
+        live: list[LiveTrial] = []
+        if self._ours:
+            row = self._connection.execute(
+                "SELECT state, target, elapsed, note, host, pid, pid_started, token FROM study_status"
+                " WHERE study_id = ?",
+                (self._study_id,),
+            ).fetchone()
+            if row is not None:
+                state, (target, elapsed, note) = owned_state(row[0], row[4:7]), row[1:4]
+                self._owner_checked = time.monotonic()
+                if state.is_active:
+                    owner, limit = owner_text(*row[4:7]), self._time_limit(row[7])
+            live = self._read_live() if state.is_active else []
+        return StudySnapshot(
+            name=self.name,
+            directions=tuple(direction.name.lower() for direction in self._directions),
+            metric=self._metric,
+            state=state,
+            target=target,
+            trials=self._trials,
+            best=self._best,
+            counts=dict(self._counts),
+            live=tuple(live),
+            elapsed=elapsed,
+            rate=rate(self._trials),
+            note=note,
+            owner=owner,
+            time_limit=limit,
+        )
+
+    def _time_limit(self, token: int) -> float | None:
+        if self._limit[0] != token:
+            self._limit = (token, details.time_limit(self._connection, self.name))
+        return self._limit[1]
+
+    def _read_live(self) -> list[LiveTrial]:
+        rows = self._connection.execute(
+            "SELECT number, params, step, value, started_at, worker FROM live_trials"
+            " WHERE study_id = ? ORDER BY number",
+            (self._study_id,),
+        )
+        return [
+            LiveTrial(number, json.loads(params), step, value, _time(started), worker)
+            for number, params, step, value, started, worker in rows
+        ]
+
+
+def _time(text: str) -> datetime:
+    time = text_to_time(text)
+    assert time is not None  # noqa: S101 - the column is NOT NULL
+    return time
+
+
+def owner_text(host: str, pid: int, pid_started: float) -> str:
+    """Say which other process is at work on a study; nothing if it is this one."""
+    owner = Owner(host, pid, pid_started)
+    if owner == this_process():
+        return ""
+    return f"process {pid}" + ("" if same_machine(owner) else f" on {host.split(' ', maxsplit=1)[0]}")
+
+
+def better(
+    best: TrialView | None, trial: TrialView, directions: Sequence[StudyDirection]
+) -> TrialView | None:
+    """Return the better of two trials: complete and feasible ones only, the earlier one on a tie."""
+    if len(directions) != 1 or trial.outcome is not TrialOutcome.COMPLETE or not trial.feasible:
+        return best
+    if best is None:
+        return trial
+    new, old = trial.values[0], best.values[0]
+    if new == old:
+        return min(best, trial, key=lambda t: t.number)
+    return trial if (new > old) == (directions[0] == StudyDirection.MAXIMIZE) else best
+
+
+def rate(trials: Sequence[TrialView]) -> float | None:
+    """Return trials per second over the last few trials, pauses between runs left out."""
+    last = [t for t in trials[-_RATE_TRIALS:] if t.completed is not None and t.started is not None]
+    ends = sorted(t.completed for t in last if t.completed is not None)
+    busy = 0.0
+    longest = max((t.seconds or 0.0 for t in last), default=0.0)
+    for before, after in pairwise(ends):
+        busy += min((after - before).total_seconds(), 2 * longest + 0.1)
+    return (len(ends) - 1) / busy if busy > 0 else None

@@ -1,0 +1,184 @@
+"""Versions of a study: ``churn@1``, ``churn@2``, each with the code that made it.
+
+A study that plain Optuna made has no version row; it is found under its own
+name and becomes version 1 when it is first continued here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.errors import StudyNotFoundError
+from optuna_nb.records import StudyState, VersionRecord
+from optuna_nb.storage.column_types import now
+from optuna_nb.storage.lease import Owner, is_alive
+from optuna_nb.storage.rows import plain_text
+from optuna_nb.storage.schema import StudyVersion
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+_COLUMNS = "study_id, study_name, base_name, version, seed, fingerprint, code, metric, model, parent_study_id"
+_VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")
+
+
+def study_name(base_name: str, version: int) -> str:
+    """Return the name that Optuna's table holds."""
+    return f"{base_name}@{version}"
+
+
+def find(connection: sqlite3.Connection, name: str) -> VersionRecord | None:
+    """Find a study: ``churn`` is its newest version, ``churn@1`` that one, else an Optuna study."""
+    name = plain_text(name, "study name")
+    if _has_versions(connection):
+        select = f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id)"  # noqa: S608
+        row = connection.execute(
+            f"{select} WHERE base_name = ? ORDER BY version DESC LIMIT 1", (name,)
+        ).fetchone()
+        if row is None and (match := _VERSIONED.fullmatch(name)):
+            row = connection.execute(
+                f"{select} WHERE base_name = ? AND version = ?", (match[1], int(match[2]))
+            ).fetchone()
+        if row is not None:
+            return _record(row)
+    plain = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
+    return None if plain is None else VersionRecord(plain[0], name, name, 0, 0, {}, "")
+
+
+def _record(row: tuple[Any, ...]) -> VersionRecord:
+    study_id, name, base_name, number, seed, fingerprint, code, metric, model, parent = row
+    return VersionRecord(
+        study_id, name, base_name, number, seed, json.loads(fingerprint), code, metric, model, parent
+    )
+
+
+def _current(connection: sqlite3.Connection, base_name: str) -> VersionRecord | None:
+    """Find the version that runs, else the one that ran last."""
+    if not _has_versions(connection):
+        return None
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id)"  # noqa: S608
+        " LEFT JOIN study_status USING (study_id) WHERE base_name = ? ORDER BY host IS NOT NULL DESC,"
+        " (SELECT max(created_at) FROM tuning_runs WHERE tuning_runs.study_name = studies.study_name) DESC,"
+        " version DESC LIMIT 1",
+        (base_name,),
+    ).fetchone()
+    return None if row is None else _record(row)
+
+
+def resolve(connection: sqlite3.Connection, name: str) -> VersionRecord:
+    """Find a study for a view or a verb: ``churn`` is the version that runs, or ran last.
+
+    Raises:
+        StudyNotFoundError: If there is none of that name; the message lists what there is.
+    """
+    found = _current(connection, name) or find(connection, name)
+    if found is None:
+        names = [n for (n,) in connection.execute(_NEWEST_NAMES)]
+        nearest = ", ".join(_nearest_first(name, names))
+        there = f"there are {nearest}" if names else "the database has no study yet"
+        msg = f"there is no study {name!r}: {there}"
+        raise StudyNotFoundError(msg)
+    return found
+
+
+def names(connection: sqlite3.Connection, base_name: str) -> list[str]:
+    """Return the names of all versions of a study, oldest first."""
+    if not _has_versions(connection):
+        return []
+    rows = connection.execute(
+        "SELECT study_name FROM study_versions JOIN studies USING (study_id) WHERE base_name = ?"
+        " ORDER BY version",
+        (base_name,),
+    )
+    return [name for (name,) in rows]
+
+
+_NEWEST_NAMES = "SELECT study_name FROM studies ORDER BY study_id DESC LIMIT 1000"
+
+
+def _nearest_first(name: str, names: Sequence[str], most: int = 5) -> list[str]:
+    """Choose the names that were most likely meant, then the newest."""
+    bare = {it.rpartition("@")[0] or it: it for it in reversed(names)}  # of each study its newest version
+    near = [bare[it] for it in difflib.get_close_matches(name.rpartition("@")[0] or name, bare, n=3)]
+    return [*near, *(it for it in names if it not in near)][:most]
+
+
+def add(connection: sqlite3.Connection, version: VersionRecord) -> None:
+    """Record a version of a study, in the caller's transaction."""
+    connection.execute(
+        "INSERT INTO study_versions (study_id, base_name, version, parent_study_id, seed, fingerprint,"
+        " code, metric, model, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            version.study_id,
+            version.base_name,
+            version.version,
+            version.parent_study_id,
+            version.seed,
+            json.dumps(dict(version.fingerprint)),
+            version.code,
+            version.metric,
+            version.model,
+            now().replace(tzinfo=None).isoformat(" ", "microseconds"),
+        ),
+    )
+
+
+def replace_code(
+    connection: sqlite3.Connection, study_id: int, code: str, fingerprint: Mapping[str, str], seed: int
+) -> None:
+    """Let new code take the place of code that never finished a trial."""
+    connection.execute(
+        "UPDATE study_versions SET code = ?, fingerprint = ?, seed = ? WHERE study_id = ?",
+        (code, json.dumps(dict(fingerprint)), seed, study_id),
+    )
+
+
+def set_fingerprint(connection: sqlite3.Connection, study_id: int, fingerprint: Mapping[str, str]) -> None:
+    """Record what else is known of a fingerprint, in the caller's transaction."""
+    connection.execute(
+        "UPDATE study_versions SET fingerprint = ? WHERE study_id = ?",
+        (json.dumps(dict(fingerprint)), study_id),
+    )
+
+
+def list_all(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """List the studies, newest first, with how far each is."""
+    versions = "LEFT JOIN study_versions USING (study_id) LEFT JOIN study_status USING (study_id)"
+    joins, columns = (
+        (versions, "state, target, metric, created_at, host, pid, pid_started")
+        if _has_versions(connection)
+        else (
+            "",
+            "NULL, NULL, NULL, NULL, NULL, NULL, NULL",
+        )
+    )
+    rows = connection.execute(
+        f"SELECT study_name, (SELECT count(*) FROM trials WHERE trials.study_id = studies.study_id"  # noqa: S608
+        f" AND trials.state IN ('COMPLETE', 'PRUNED', 'FAIL')), {columns} FROM studies {joins}"
+        " ORDER BY studies.study_id DESC"
+    )
+    keys = ("name", "done", "state", "target", "metric", "created_at")
+    return [{**dict(zip(keys, row[:6], strict=True)), "state": state(row[2], row[6:])} for row in rows]
+
+
+def state(stored: str | None, owner: tuple[Any, ...]) -> StudyState:
+    """Return what a study is doing: what its owner wrote, if that owner lives."""
+    known = StudyState(stored or StudyState.NEW)
+    if not known.is_active:
+        return known
+    gone = owner[0] is None or is_alive(Owner(*owner)) is False
+    return StudyState.INTERRUPTED if gone else known
+
+
+def _has_versions(connection: sqlite3.Connection) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (StudyVersion.__tablename__,)
+        ).fetchone()
+        is not None
+    )

@@ -1,0 +1,31 @@
+"""What to tell the user of data that a fingerprint cannot follow, in one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optuna_nb.tuning.fingerprint import VOLATILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NAMED = 3  # how many things a line lists
+
+
+def advice_on_volatile(parts: Mapping[str, str]) -> str:
+    """Say in one line which data the trials change; nothing where they change none."""
+    names = [part.removeprefix("data ") for part, digest in parts.items() if digest == VOLATILE]
+    if not names:
+        return ""
+    verb, what = ("is", "it") if len(names) == 1 else ("are", "them")
+    return f"{_listed(names)} {verb} changed by the trials themselves: make {what} in the cell"
+
+
+def advice_on_unseen(unseen: Sequence[str]) -> str:
+    """Say in one line what data cannot be looked into; nothing where all can be."""
+    return f"changes inside {_listed(unseen)} cannot be seen" if unseen else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,182 @@
+"""From an objective and its options to a handle: where a study is started, loaded, deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from optuna_nb.errors import (
+    LockedStudyError,
+    StudyNotFoundError,
+)
+from optuna_nb.storage import runs, versions
+from optuna_nb.storage.database import sqlite_path
+from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.record_database import is_server, read_records, records_database
+from optuna_nb.storage.studies import StudyStorage
+from optuna_nb.tuning import background, volatile
+from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
+from optuna_nb.tuning.background import Background
+from optuna_nb.tuning.handle import StudyHandle
+from optuna_nb.tuning.resume import prepare
+from optuna_nb.tuning.work import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from optuna_nb.records import Objective, RecordsFound, TuneOptions
+
+_logger = logging.getLogger("optuna_nb")
+
+
+def start(objective: Objective, options: TuneOptions) -> StudyHandle:
+    """Start or resume a study in the background and return at once.
+
+    Raises:
+        InvalidOptionError: If an option cannot be used.
+        StorageError: If the database cannot be used, or another kernel runs the study.
+    """
+    path = sqlite_path(options.storage)
+    options = replace(options, storage=f"sqlite:///{path}")  # wherever the program goes meanwhile
+    running = background.running(path)
+    for name, other in running.items():
+        if other.options.name == options.name:
+            if volatile.is_same(other.objective, objective):
+                return _already_running(name, other, options)
+            other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
+    storage = StudyStorage(options.storage)
+    try:
+        prepared = prepare(storage, objective, options)
+        objective = volatile.with_known(objective, prepared.version.fingerprint)
+        work = Work(storage, prepared, objective, options)
+    except BaseException:
+        storage.close()
+        raise
+    control = work.control
+    thread = Background(objective, options, control, work.run, work.abandon)
+    work.when_looked_again = lambda looked: setattr(thread, "objective", looked)
+    background.remember(path, prepared.version.study_name, thread)
+    thread.start()
+    note = prepared.note
+    if work.study.exhausted:
+        note = f"{prepared.version.study_name} is finished: every combination has been tried"
+    if work.inexact:
+        note += f"; a resume cannot be exact with this sampler: {work.inexact}"
+    advice = advice_on_volatile(objective.fingerprint), advice_on_unseen(objective.unseen)
+    note = "; ".join(filter(None, (note, *advice)))
+    return StudyHandle(prepared.version.study_name, options.storage, note=note, starter=start)
+
+
+def _already_running(name: str, other: Background, options: TuneOptions) -> StudyHandle:
+    handle = StudyHandle(name, options.storage, starter=start)
+    if options.more is not None:
+        handle.more(options.more)
+    elif options.trials is not None:
+        other.control.set_target(options.trials)
+    target = other.control.target
+    done = handle.snapshot().done
+    of = "" if target is None else f" of {target}"
+    handle.note = f"{name} is running already: {done}{of} done"
+    if advice := advice_on_volatile(other.objective.fingerprint):
+        handle.note += f"; {advice}"
+    if options.fix is not None and dict(options.fix) != dict(other.options.fix or {}):
+        handle.note += "; --fix counts from the next run on: %tune stop it and run the cell again"
+    return handle
+
+
+def load(name: str, storage: str) -> StudyHandle:
+    """Return the handle of a study that is in the database, whoever runs it.
+
+    Raises:
+        StudyNotFoundError: If there is none of that name.
+        StorageError: If the database cannot be opened.
+    """
+    path = sqlite_path(storage)
+    if not path.exists():  # a run can be steered also where its file was deleted
+        for study_name, own in background.running(path).items():
+            if name in (study_name, own.options.name):
+                return StudyHandle(study_name, f"sqlite:///{path}", starter=start)
+    with contextlib.closing(open_read_only(storage)) as connection:
+        version = versions.resolve(connection, name)
+    return StudyHandle(version.study_name, f"sqlite:///{path}", starter=start)
+
+
+def versions_of(name: str, storage: str) -> list[str]:
+    """Return the studies that a name stands for: one version, or with a bare name all of them.
+
+    Raises:
+        StudyNotFoundError: If there is none of that name.
+    """
+    with contextlib.closing(open_read_only(storage)) as connection:
+        found = versions.resolve(connection, name)
+        if name != found.base_name:
+            return [found.study_name]
+        return versions.names(connection, name) or [found.study_name]
+
+
+def delete(name: str, storage: str) -> list[str]:
+    """Delete one version of a study, or with a bare name all of them, with their records.
+
+    Returns:
+        The names of the studies that are gone.
+
+    Raises:
+        LockedStudyError: If a kernel is running it.
+        StudyNotFoundError: If there is none of that name.
+    """
+    names = versions_of(name, storage)
+    path = sqlite_path(storage)
+    for study_name in names:
+        if study_name in background.running(path):
+            msg = f"{study_name} is running: %tune stop {study_name} first"
+            raise LockedStudyError(msg)
+    opened = StudyStorage(storage)
+    try:
+        for study_name in names:
+            opened.delete_study(opened.get_study_id_from_name(study_name))
+            runs.delete_runs(opened.database, study_name)
+    finally:
+        opened.close()
+    return names
+
+
+def find_records(
+    storage: str, *, experiment: str | None = None, model_run: str | None = None
+) -> RecordsFound:
+    """Say what hangs on an experiment, or on a model run whose id begins so.
+
+    Raises:
+        InvalidOptionError: If there is none.
+    """
+    with contextlib.closing(read_records(storage)) as database:
+        return runs.find_records(database, experiment=experiment, model_run=model_run)
+
+
+def delete_records(storage: str, found: RecordsFound, *, with_study: bool) -> None:
+    """Delete an experiment or a model run with its runs, and with its studies if asked.
+
+    Raises:
+        LockedStudyError: If a kernel is running one of the studies.
+    """
+    for name in () if is_server(storage) else found.running:
+        if load(name, storage).is_running:
+            msg = f"{name} is running: %tune stop {name} first"
+            raise LockedStudyError(msg)
+    if with_study and not is_server(storage):
+        for name in found.studies:
+            with contextlib.suppress(StudyNotFoundError):  # its records have outlived it
+                delete(name, storage)
+    with contextlib.closing(records_database(storage)) as database:
+        runs.delete_records(database, found)
+
+
+def list_studies(storage: str) -> pd.DataFrame:
+    """Return one row a study, newest first: name, done, target, state, metric, created_at."""
+    import pandas as pd
+
+    with contextlib.closing(open_read_only(storage)) as connection:
+        rows = versions.list_all(connection)
+    columns = ["name", "state", "done", "target", "metric", "created_at"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,129 @@
+"""A runner in a daemon thread of this process, and the end of it when the kernel ends.
+
+A kernel restart leaves about 2.3 s for everything: the thread is asked to stop
+and waited for at most 0.7 s, then the study is let go of in mid-trial. It is a
+daemon, as with another kind of thread ``atexit`` would never run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from optuna_nb.records import Objective, TuneOptions
+    from optuna_nb.tuning.control import Control
+    from optuna_nb.tuning.runner import RunEnd
+
+JOIN_SECONDS = 0.7
+
+
+class Background:
+    """One study that this process runs, or has run."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        options: TuneOptions,
+        control: Control,
+        run: Callable[[], RunEnd],
+        abandon: Callable[[], None],
+    ) -> None:
+        """Prepare; ``start`` begins.
+
+        Args:
+            objective: What is tuned, to start it again.
+            options: How, likewise.
+            control: The runner's flags.
+            run: The blocking run with its records.
+            abandon: Called when the process ends in mid-trial, to let go of the study.
+        """
+        self.objective = objective
+        self.options = options
+        self.control = control
+        self.end: RunEnd | None = None
+        self.failure: BaseException | None = None
+        self._run = run
+        self._abandon = abandon
+        # An interrupted join() makes CPython 3.11 take a live thread for a dead one: an event cannot err.
+        self._ended = threading.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._thread = threading.Thread(target=self._work, name=f"optuna_nb {options.name}", daemon=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.ident is not None and not self._ended.is_set()
+
+    def start(self) -> None:
+        """Begin, and return at once."""
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end; tell whether it has come."""
+        return self._ended.wait(timeout)
+
+    def when_it_ends(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` once, from the thread of the run, after its end; at once if it has ended."""
+        self._listeners.append(listener)
+        if self._ended.is_set():
+            self._tell()
+
+    def _tell(self) -> None:
+        while self._listeners:
+            self._listeners.pop()()
+
+    def shut_down(self, seconds: float = JOIN_SECONDS) -> None:
+        """Stop as the process ends; let go of the study if a trial takes too long."""
+        self.control.stop()
+        if not self.wait(seconds):
+            self._abandon()
+
+    def _work(self) -> None:
+        try:
+            self.end = self._run()
+        except BaseException as error:  # noqa: BLE001 - handed on by the handle's wait()
+            self.failure = error
+        finally:
+            self._ended.set()
+            self._tell()
+
+
+_studies: dict[tuple[Path, str], Background] = {}
+_lock = threading.Lock()
+
+
+def remember(path: Path, name: str, background: Background) -> None:
+    """Keep the background of a study of this process, so that verbs find it."""
+    with _lock:
+        if not _studies:
+            atexit.register(shut_down_all)
+        _studies[path, name] = background
+
+
+def find(path: Path, name: str) -> Background | None:
+    """Return the background of a study that this process runs or has run."""
+    with _lock:
+        return _studies.get((path, name))
+
+
+def running(path: Path) -> dict[str, Background]:
+    """Return what this process runs just now in a database."""
+    with _lock:
+        return {name: b for (where, name), b in _studies.items() if where == path and b.is_running}
+
+
+def shut_down_all(seconds: float = JOIN_SECONDS) -> None:
+    """Stop all studies of this process: when it ends, and when the extension is unloaded."""
+    with _lock:
+        backgrounds = [b for b in _studies.values() if b.is_running]
+        _studies.clear()
+    for background in backgrounds:
+        background.control.stop()
+    for background in backgrounds:
+        background.shut_down(seconds)
+    atexit.unregister(shut_down_all)

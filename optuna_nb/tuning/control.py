@@ -1,0 +1,76 @@
+"""What others may ask of a runner while it works: flags, and nothing that blocks them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from optuna_nb.tuning.dropping import Droppable
+
+
+class Control:
+    """Pause, resume, stop and the number of trials. Every method may be called from any thread."""
+
+    def __init__(self, target: int | None) -> None:
+        """Start unpaused.
+
+        Args:
+            target: Trials in total; None without a limit.
+        """
+        self.target = target
+        self._changed = threading.Condition()
+        self._paused = False
+        self._stopping = threading.Event()
+        self.droppable = Droppable()
+        self.paused_seconds = 0.0
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no new trial is to start for now."""
+        return self._paused
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no new trial is to start any more."""
+        return self._stopping.is_set()
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set once the study is to stop."""
+        return self._stopping
+
+    def pause(self) -> None:
+        """Start no new trial until ``resume``."""
+        with self._changed:
+            self._paused = True
+
+    def resume(self) -> None:
+        """Go on after ``pause``."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Start no new trial; the one in flight ends."""
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
+
+    def stop_now(self) -> None:
+        """Start no new trial, and drop those in flight; their numbers stay free."""
+        self.stop()
+        self.droppable.drop_all()
+
+    def set_target(self, target: int | None) -> None:
+        """Change how many trials there are to be in total."""
+        with self._changed:
+            self.target = target
+            self._changed.notify_all()
+
+    def wait_while_paused(self) -> None:
+        """Block until resumed or stopped."""
+        began = time.monotonic()
+        with self._changed:
+            while self._paused and not self._stopping.is_set():
+                self._changed.wait()
+        self.paused_seconds += time.monotonic() - began

@@ -1,0 +1,66 @@
+"""Stop now: an exception raised in the thread that evaluates, and the trial dropped.
+
+CPython can raise an exception in another thread (``PyThreadState_SetAsyncExc``).
+It arrives between two bytecodes: Python code ends at once, while a call into C
+(a fit of XGBoost, a ``sleep``) ends first. Code that catches ``BaseException``
+swallows it, and its trial then ends as usual. The exception is only ever raised
+inside of an objective, never in the code around it that writes the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TrialDropped(BaseException):
+    """Raised in an objective whose trial is to be dropped."""
+
+
+class Droppable:
+    """The threads that evaluate just now. Every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._lock = threading.Lock()
+        self._inside: set[int] = set()
+        self._raised: set[int] = set()
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Mark the current thread as one that may be interrupted, inside of ``with``.
+
+        Raises:
+            TrialDropped: Somebody called ``drop_all`` meanwhile. Not raised once the block has been left.
+        """
+        ident = threading.get_ident()
+        try:
+            with self._lock:
+                self._inside.add(ident)
+            yield
+            self._leave(ident)
+        except BaseException:
+            self._leave(ident)  # only one exception is raised a trial, so nothing interrupts this one
+            raise
+
+    def _leave(self, ident: int) -> None:
+        with self._lock:
+            self._inside.discard(ident)
+            if ident in self._raised:  # raised, perhaps not yet delivered: take it back
+                self._raised.discard(ident)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), None)
+
+    def drop_all(self) -> int:
+        """Raise ``TrialDropped`` in each evaluating thread; return in how many."""
+        with self._lock:
+            fresh = self._inside - self._raised
+            for ident in fresh:
+                exception = ctypes.py_object(TrialDropped)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), exception)
+            self._raised |= fresh
+            return len(fresh)

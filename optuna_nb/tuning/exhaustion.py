@@ -1,0 +1,39 @@
+"""Whether a grid has been tried whole, so that running its cell again adds nothing.
+
+Optuna finds this out after a trial only. A ``GridSampler`` can be asked before
+the first one; brute force cannot, so the end of its search is noted with the
+study.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optuna.samplers import BruteForceSampler, GridSampler
+from optuna.trial import TrialState
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from optuna_nb.storage.studies import StudyStorage
+    from optuna_nb.tuning.runner import TunedStudy
+
+ATTRIBUTE = "optuna_nb:exhausted"  # system attribute of a study: how many trials it had then
+
+
+def is_exhausted(study: TunedStudy, sampler: BaseSampler) -> bool:
+    """Tell whether every combination has been tried and none is queued."""
+    trials = study.get_trials(deepcopy=False)
+    if any(trial.state == TrialState.WAITING for trial in trials):
+        return False
+    if isinstance(sampler, GridSampler):
+        return sampler.is_exhausted(study)
+    stored = study._storage.get_study_system_attrs(study._study_id).get(ATTRIBUTE)  # noqa: SLF001
+    return isinstance(sampler, BruteForceSampler) and stored == len(trials) > 0
+
+
+def note_end(study: TunedStudy, storage: StudyStorage, sampler: BaseSampler) -> None:
+    """Note that brute force has come to its end."""
+    if study.exhausted and isinstance(sampler, BruteForceSampler):
+        study_id = study._study_id  # noqa: SLF001
+        storage.set_study_system_attr(study_id, ATTRIBUTE, len(study.get_trials(deepcopy=False)))

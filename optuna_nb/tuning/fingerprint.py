@@ -1,0 +1,392 @@
+"""What an objective depends on, as one hash per part, so that a change can be named.
+
+The parts of a fingerprint are the cell itself (``"cell"``), the functions and classes of
+the user that it reaches (``"def helper"``, ``"class Model"``), the data that these read
+(``"data X"``) and what they take from libraries (``"import np"``, by name alone).
+
+Only names that are read from outside count: not those that the cell assigns before
+it reads them, not ``trial``, not builtins. Code of the user is what the notebook
+defines, and what modules in the working folder define. Comments, whitespace and
+docstrings do not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import enum
+import functools
+import importlib.util
+import inspect
+import os
+import sysconfig
+import textwrap
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.tuning.hashing import ContentHasher, combine, type_name
+from optuna_nb.tuning.observer import log_metrics, trial_event
+from optuna_nb.tuning.syntax import digest_of_source, digest_of_tree, outside_reads, reads_of_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_NOT_DATA = frozenset(
+    [
+        *("trial", "In", "Out", "exit", "quit", "get_ipython", "_", "__", "___"),
+        *("_i", "_ii", "_iii", "_ih", "_oh", "_dh"),
+    ]
+)
+_GENERATED = frozenset(  # attributes of a class that say nothing, or follow from others
+    [
+        *("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__annotations__"),
+        *("__annotate__", "__annotate_func__", "__firstlineno__", "__static_attributes__"),
+        *("__abstractmethods__", "_abc_impl", "__dataclass_params__"),
+    ]
+)
+_LIBRARY_CODE = (FunctionType, BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
+_HEAP_TYPE = 1 << 9  # the flag of a class that a class statement made
+_OURS = (log_metrics, trial_event)  # a cell has them anyway, whether or not it imports them
+_TOOLS = frozenset(  # packages of what holds no data: streams, locks, widgets
+    {"IPython", "_io", "_thread", "asyncio", "ipykernel", "ipywidgets", "optuna", "threading", "traitlets"}
+)
+VOLATILE = "changed by the trials"  # stands for the hash of data that the trials themselves change
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
+    """Fingerprint code and all that it depends on.
+
+    Args:
+        code: plain Python; ``await`` may stand at the top level.
+        namespace: what the code's global names mean; read only.
+
+    Returns:
+        Part to hash, ``"cell"`` first. Equal in every process and on every machine.
+
+    Raises:
+        SyntaxError: the code is no Python.
+    """
+    return examine(code, namespace).parts
+
+
+def fingerprint_function(function: Any) -> tuple[str, dict[str, str]]:
+    """Fingerprint a Python objective: a function, a method, a partial or a callable object.
+
+    Returns:
+        Its code as far as it is known, and part to hash. Its own part is ``"objective"``.
+    """
+    inner = _innermost(function)
+    survey = _Survey(getattr(inner, "__globals__", {}))
+    if isinstance(function, FunctionType):
+        survey.add("objective", survey.digest_of_code(function))
+    else:
+        survey.add("objective", survey.hasher.digest(function, "objective"))
+    try:
+        code = textwrap.dedent(inspect.getsource(inner))
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+        code = str(getattr(inner, "__qualname__", type_name(type(inner))))
+    return code, survey.finish()
+
+
+def _innermost(function: Any) -> Any:
+    """Find the plain function inside partials, methods, caches and callable objects, if there is one."""
+    for _ in range(20):
+        if isinstance(function, FunctionType | type):
+            break
+        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
+        inner = inner or getattr(function, "__wrapped__", None) or vars(type(function)).get("__call__")
+        if not isinstance(inner, FunctionType | functools.partial | MethodType):
+            break
+        function = inner
+    return function
+
+
+def describe_change(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Say in one line what differs between two fingerprints: ``"cell changed; data y is new"``."""
+    changed = [f"{part} changed" for part in new if part in old and not _is_same(old[part], new[part])]
+    added = [f"{part} is new" for part in new if part not in old]
+    gone = [f"{part} is gone" for part in old if part not in new]
+    return "; ".join([*changed, *added, *gone]) or "nothing changed"
+
+
+def matches(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Whether two fingerprints mean the same objective; volatile parts may have any value."""
+    return old.keys() == new.keys() and all(_is_same(old[part], new[part]) for part in new)
+
+
+def _is_same(old: str, new: str) -> bool:
+    return old == new or VOLATILE in (old, new)
+
+
+def mark_volatile(parts: Mapping[str, str], later: Mapping[str, str]) -> dict[str, str]:
+    """Mark the data that is volatile in a later fingerprint of the same objects, or differs there.
+
+    Code is never marked, even where it holds data that changes: its own changes must count.
+    """
+    return {
+        part: VOLATILE if part.startswith("data ") and later.get(part, digest) != digest else digest
+        for part, digest in parts.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A fingerprint, and what of the data it could not look into."""
+
+    parts: dict[str, str]
+    opaque: tuple[str, ...]  # "X.handle: ctypes.c_void_p"; such data counts by type alone
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What of it may hold data, for the user to read: ``"D (catboost.Pool)"``."""
+        found: dict[str, None] = {}
+        for line in self.opaque:
+            path, _, kind = line.rpartition(": ")
+            package, *inner = kind.split(".")
+            if package not in _TOOLS and kind != "builtins.object":
+                public = [word for word in inner[:-1] if word != "core" and not word.startswith("_")]
+                found[f"{path} ({'.'.join([package, *public, *inner[-1:]])})"] = None
+        return tuple(found)
+
+
+def examine(
+    code: str,
+    namespace: Mapping[str, object],
+    frozen: tuple[Mapping[str, object], Mapping[str, object]] | None = None,
+) -> Examination:
+    """Fingerprint code as ``fingerprint`` does, and tell what counted by type alone.
+
+    Args:
+        code: plain Python; ``await`` may stand at the top level.
+        namespace: what the code's global names mean; read only.
+        frozen: a namespace that changes, and what functions are to find in place of it.
+    """
+    tree = ast.parse(code)
+    survey = _Survey(namespace, frozen)
+    survey.add("cell", digest_of_tree(tree))
+    survey.follow(outside_reads(tree), namespace)
+    for name, path in _local_imports(tree):
+        survey.add(f"import {name}", digest_of_tree(ast.parse(path.read_bytes())))
+    parts = survey.finish()
+    return Examination(parts, tuple(survey.hasher.opaque))
+
+
+class _Survey:
+    """Follows names to what they mean, and on to the names that these read."""
+
+    def __init__(
+        self,
+        namespace: Mapping[str, object],
+        frozen: tuple[Mapping[str, object], Mapping[str, object]] | None = None,
+    ) -> None:
+        self._frozen = frozen
+        self.hasher = ContentHasher(self._name_code)
+        self._home = namespace
+        self._found: dict[str, set[bytes]] = {}  # part -> digests; two lambdas have one name
+        self._waiting: list[tuple[str, Any]] = []
+        self._digests: dict[int, tuple[object, bytes]] = {}  # of functions and classes, by id
+
+    def add(self, part: str, digest: bytes) -> None:
+        """Add what a part of the fingerprint depends on."""
+        self._found.setdefault(part, set()).add(digest)
+
+    def follow(self, reads: Mapping[str, set[str]], names: Mapping[str, object]) -> None:
+        """Note every name that means something there, to be looked at by ``finish``."""
+        for name in sorted(reads):
+            value = names.get(name, self)
+            if value is self or name in _NOT_DATA or (name.startswith("__") and name.endswith("__")):
+                continue
+            if vars(builtins).get(name, self) is value or any(value is ours for ours in _OURS):
+                continue
+            label = name if self._is_home(names) else f"{names.get('__name__', '?')}.{name}"
+            self._waiting.append((label, value))
+            if issubclass(type(value), ModuleType) and _is_user_file(getattr(value, "__file__", None)):
+                self.follow({attribute: set() for attribute in reads[name]}, vars(value))
+
+    def finish(self) -> dict[str, str]:
+        """Follow all names, also those that are found on the way, and sum up."""
+        while self._waiting:
+            self._look_at(*self._waiting.pop(0))
+        return {
+            part: (next(iter(digests)) if len(digests) == 1 else combine(*sorted(digests))).hex()
+            for part, digests in self._found.items()
+        }
+
+    def _look_at(self, label: str, value: Any) -> None:
+        kind = type(value)  # not isinstance, as a proxy may answer that as it likes, or raise
+        cached = _cached_function(value)
+        if issubclass(kind, FunctionType | type) and self._is_user_code(value):
+            self.add(f"{'class' if issubclass(kind, type) else 'def'} {label}", self.digest_of_code(value))
+        elif cached is not None and self._is_user_code(cached):
+            self.add(f"def {label}", combine(type_name(kind), self.digest_of_code(cached)))
+        elif issubclass(kind, (ModuleType, type, *_LIBRARY_CODE)):
+            self.add(f"import {label}", combine(_qualified(value)))
+        else:
+            self.add(f"data {label}", self.hasher.digest(value, label))
+
+    def _name_code(self, value: Any) -> str:
+        """Name code that data holds; code of the user gets a part of its own."""
+        name = _qualified(value)
+        if isinstance(value, FunctionType | type) and self._is_user_code(value):
+            own = value.__module__ == self._home.get("__name__", "builtins")
+            self._waiting.append((value.__qualname__ if own else name, value))
+        return name
+
+    def _is_home(self, names: Mapping[str, object]) -> bool:
+        return names is self._home or names.get("__name__", 0) == self._home.get("__name__", 1)
+
+    def _is_user_code(self, code: FunctionType | type) -> bool:
+        if isinstance(code, FunctionType):
+            names = code.__globals__
+            is_local = names is self._home or names.get("__name__") == "__main__"
+            return is_local or _is_user_file(code.__code__.co_filename)
+        if code.__module__ in {"__main__", self._home.get("__name__")}:
+            return True
+        if code.__module__ == "builtins":  # of a namespace without a name
+            return bool(code.__flags__ & _HEAP_TYPE) and vars(builtins).get(code.__name__) is not code
+        return _is_user_file(_file_of_class(code))
+
+    # ---------------------------------------------------------------- code
+
+    def digest_of_code(self, value: FunctionType | type) -> bytes:
+        """Hash a function or class of the user's, and note what it reads."""
+        if id(value) not in self._digests:
+            self._digests[id(value)] = (value, combine("recursion", value.__qualname__))
+            digest = (
+                self._digest_of_class(value) if isinstance(value, type) else self._digest_of_function(value)
+            )
+            self._digests[id(value)] = (value, digest)
+        return self._digests[id(value)][1]
+
+    def _digest_of_function(self, function: FunctionType) -> bytes:
+        code, name = function.__code__, function.__qualname__
+        names: Mapping[str, object] = function.__globals__
+        if self._frozen is not None and names is self._frozen[0]:
+            names = self._frozen[1]
+        self.follow(reads_of_code(code), names)
+        parts = [
+            digest_of_source(code) or combine("bytecode", *self._digests_of_bytecode(code, function.__doc__))
+        ]
+        parts += [
+            self.hasher.digest(value, name) for value in (function.__defaults__, function.__kwdefaults__)
+        ]
+        for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                parts.append(self.hasher.digest(cell.cell_contents, f"{name}.{variable}"))
+            except ValueError:  # not filled yet
+                parts.append(b"")
+        return combine("function", *parts)
+
+    def _digests_of_bytecode(self, code: CodeType, doc: str | None) -> Iterator[bytes]:
+        yield code.co_code
+        yield code.co_exceptiontable
+        for names in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars):
+            yield combine(*names)
+        for index, constant in enumerate(code.co_consts):
+            if isinstance(constant, CodeType):
+                yield combine(*self._digests_of_bytecode(constant, None))
+            elif index or constant != doc:  # the first one is the docstring, or None
+                yield self.hasher.digest(constant, code.co_name)
+
+    def _digest_of_class(self, kind: type) -> bytes:
+        listed = len(self.hasher.opaque)
+        parts = [self.hasher.digest(base, kind.__qualname__) for base in (*kind.__bases__, type(kind))]
+        for name, member in sorted(vars(kind).items()):
+            if name not in _GENERATED and not (issubclass(kind, enum.Enum) and name.startswith("_")):
+                parts.append(combine(name, self._digest_of_member(member, f"{kind.__qualname__}.{name}")))
+        if issubclass(kind, enum.Enum):
+            parts += [
+                combine(name, self.hasher.digest(item.value, name)) for name, item in kind.__members__.items()
+            ]
+        del self.hasher.opaque[listed:]  # descriptors and the like; the data of a class is hashed
+        return combine("class", *parts)
+
+    def _digest_of_member(self, member: Any, path: str) -> bytes:
+        kind = type(member)
+        if issubclass(kind, FunctionType) and self._is_user_code(member):
+            return self.digest_of_code(member)
+        if issubclass(kind, property):
+            parts = (member.fget, member.fset, member.fdel)
+            return combine("property", *(self._digest_of_member(part, path) for part in parts))
+        if issubclass(kind, staticmethod | classmethod):
+            return combine(type_name(kind), self._digest_of_member(member.__func__, path))
+        if issubclass(kind, functools.cached_property):
+            return combine("cached property", self._digest_of_member(member.func, path))
+        if (cached := _cached_function(member)) is not None:
+            return combine("cached function", self._digest_of_member(cached, path))
+        return self.hasher.digest(member, path)
+
+
+def _qualified(value: Any) -> str:
+    if isinstance(value, ModuleType):
+        return value.__name__
+    return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', type_name(type(value)))}"
+
+
+def _cached_function(value: Any) -> FunctionType | None:
+    """Find the function behind ``functools.lru_cache`` and the like."""
+    if issubclass(type(value), FunctionType | type | ModuleType) or not callable(value):
+        return None
+    wrapped = inspect.getattr_static(value, "__wrapped__", None)
+    return wrapped if type(wrapped) is FunctionType else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_user_file_in(path: str, folder: str) -> bool:
+    full = os.path.realpath(path)
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE)
+    if any(full.startswith(os.path.realpath(library) + os.sep) for library in libraries):
+        return False
+    is_inside = full.startswith(os.path.realpath(folder) + os.sep)
+    return is_inside and not {"site-packages", "dist-packages"} & set(Path(full).parts)
+
+
+def _is_user_file(path: str | None) -> bool:
+    """Whether a file is in the working folder, and no library's."""
+    try:
+        return bool(path) and not str(path).startswith("<") and _is_user_file_in(str(path), str(Path.cwd()))
+    except (OSError, ValueError):  # the working folder is gone, or this is no path
+        return False
+
+
+def _file_of_class(kind: type) -> str | None:
+    try:
+        return inspect.getfile(kind)
+    except (OSError, TypeError):
+        return None
+
+
+def _file_of_module(name: str) -> Path | None:
+    """Find the file of a module of the user's; None for a library. Imports parent packages."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return (
+        Path(spec.origin)
+        if spec and spec.origin and _is_user_file(spec.origin) and spec.origin.endswith(".py")
+        else None
+    )
+
+
+def _local_imports(tree: ast.AST) -> Iterator[tuple[str, Path]]:
+    """Find the modules of the working folder that a cell itself imports."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for name in names:
+            if (path := _file_of_module(name)) is not None:
+                yield name, path

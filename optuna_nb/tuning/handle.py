@@ -1,0 +1,376 @@
+"""What a user holds: a study by its name, to watch, steer and read.
+
+A handle keeps no connection open and owns nothing. In the kernel that runs the
+study its verbs act at once; from any other they leave a request in the
+database, which the owner hears within a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from optuna_nb.errors import (
+    FileGoneError,
+    InvalidOptionError,
+    ObjectiveError,
+    StorageError,
+    StudyNotFoundError,
+)
+from optuna_nb.records import Request, StudySnapshot, StudyState
+from optuna_nb.storage import live, questions, versions
+from optuna_nb.storage.database import Database, sqlite_path
+from optuna_nb.storage.doctor import examine
+from optuna_nb.storage.queue import enqueue
+from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.record_database import read_records
+from optuna_nb.storage.repair import repair as mend
+from optuna_nb.storage.studies import StudyStorage
+from optuna_nb.tuning import background, fixing
+from optuna_nb.tuning.export import export
+from optuna_nb.tuning.results import plain
+from optuna_nb.tuning.runner import objective_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from os import PathLike
+
+    import pandas as pd
+    from optuna.trial import FrozenTrial
+
+    from optuna_nb.records import Finding, Objective, TuneOptions
+    from optuna_nb.tuning.background import Background
+
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class StudyHandle:
+    """One study in a database. Every method may be called from any thread.
+
+    Attributes:
+        name: The study with its version, ``"churn@2"``.
+        storage: URL of the database.
+        note: One line on what happened when the handle was made.
+        view: Shows the handle where it is displayed; set by the notebook side.
+        restarter: Starts a study of which this kernel holds no code, from the stored cell; likewise.
+    """
+
+    name: str
+    storage: str
+    note: str = ""
+    starter: Callable[[Objective, TuneOptions], StudyHandle] | None = field(default=None, compare=False)
+    view: Callable[[StudyHandle], None] | None = field(default=None, compare=False)
+    restarter: Callable[[StudyHandle, int | None], StudyHandle] | None = field(default=None, compare=False)
+
+    # Steering
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a kernel is at work on the study, this one or another."""
+        own = self._background()
+        return own.is_running if own is not None else self.snapshot().state.is_active
+
+    def pause(self) -> bool:
+        """Start no new trial until ``resume``; the one in flight ends.
+
+        Returns:
+            Whether a kernel is at work on the study and so will hear of it.
+        """
+        return self._ask("pause")
+
+    def stop(self) -> bool:
+        """End the run after the trial in flight. It can be resumed.
+
+        Returns:
+            Whether a kernel is at work on the study and so will hear of it.
+        """
+        return self._ask("stop")
+
+    def stop_now(self) -> bool:
+        """End the run at once: the trials in flight are dropped, and their numbers stay free.
+
+        Python code is interrupted between two bytecodes; a call into C ends first.
+        """
+        return self._ask("stop_now")
+
+    def resume(self) -> StudyHandle:
+        """Go on after ``pause``, or start again what was stopped in this kernel.
+
+        Raises:
+            InvalidOptionError: If this kernel does not know the study's code.
+        """
+        if self.is_running:
+            self._ask("resume")
+            return self
+        return self._restart(None)
+
+    def more(self, n: int) -> StudyHandle:
+        """Add ``n`` trials to the total, and go on if the study had ended.
+
+        Raises:
+            InvalidOptionError: If ``n`` is not positive, or this kernel does not know the study's code.
+        """
+        if n < 1:
+            msg = f"more={n}: give the number of trials to add, at least 1"
+            raise InvalidOptionError(msg)
+        own = self._background()
+        if own is not None and own.is_running and own.control.target is not None:
+            own.control.set_target(own.control.target + n)
+            return self
+        if self.is_running:
+            self._ask("more", n)
+            return self
+        return self._restart(n)
+
+    def enqueue(self, params: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> StudyHandle:
+        """Queue parameter sets to be tried next; the study may run here, elsewhere or not at all.
+
+        Each is one of the trials that the study has in total. Parameters that a set
+        does not name are drawn, and go before fixed ones.
+
+        Args:
+            params: Values by name of the parameter, or a list of such sets.
+
+        Raises:
+            InvalidOptionError: If they are something else, or a value is not one that
+                the finished trials' objective suggests.
+            StudyNotFoundError: If there is no such study.
+        """
+        sets = [params] if isinstance(params, Mapping) else params
+        if (
+            not isinstance(sets, (list, tuple))
+            or not sets
+            or not all(
+                isinstance(one, Mapping) and one and all(isinstance(name, str) for name in one)
+                for one in sets
+            )
+        ):
+            msg = "enqueue takes a dict of values by parameter name, or a list of such dicts"
+            raise InvalidOptionError(msg)
+        queue = [plain(one) for one in sets]
+        trials = self.study.get_trials(deepcopy=False)
+        for one in queue:
+            fixing.check(trials, one)
+        database = Database(sqlite_path(self.storage))
+        try:
+            enqueue(database, self.name, queue)
+        finally:
+            database.close()
+        when = "they run next" if self.is_running else "they run first when it goes on, as with --more"
+        new, _ = fixing.unknown(trials, sorted({name for one in queue for name in one}))
+        asked = f"; no trial has asked for {', '.join(new)} so far" if new else ""
+        self.note = (
+            f"{self.name}: {len(queue)} parameter set{'s' if len(queue) > 1 else ''} queued, {when}{asked}"
+        )
+        return self
+
+    def wait(
+        self, timeout: float | None = None, progress: Callable[[StudySnapshot], None] | None = None
+    ) -> StudyHandle:
+        """Block until no kernel is at work on the study. Interrupting the wait stops nothing.
+
+        Args:
+            timeout: Seconds to wait at most; None waits for the end.
+            progress: Called with a snapshot whenever something has changed.
+
+        Raises:
+            ObjectiveError: If the run failed; its cause is the error of the objective.
+            TimeoutError: If the study still runs after ``timeout``.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        own = self._background()
+        with contextlib.closing(self._reader()) as reader:
+            while True:
+                over = own.wait(0) if own is not None else not reader.snapshot().state.is_active
+                snapshot = None
+                try:
+                    snapshot = reader.poll()
+                except FileGoneError:
+                    if own is None:
+                        raise  # else the run goes on without it, and its end says what came of that
+                if snapshot is not None and progress is not None:
+                    progress(snapshot)
+                if over:
+                    break
+                if end is not None and time.monotonic() >= end:
+                    msg = f"{self.name} still runs after {timeout:g} s"
+                    raise TimeoutError(msg)
+                time.sleep(POLL_SECONDS) if own is None else own.wait(POLL_SECONDS)
+            last = reader.snapshot() if own is None else None
+        self._raise_failure(own, last)
+        return self
+
+    def _raise_failure(self, own: Background | None, last: StudySnapshot | None) -> None:
+        if own is not None and own.failure is not None:
+            raise own.failure
+        if own is not None and own.end is not None:
+            error = objective_error(own.end)
+            if error is not None:
+                raise error
+        elif last is not None and last.state is StudyState.FAILED:
+            raise ObjectiveError(last.note)
+
+    def _ask(self, verb: str, argument: int | None = None) -> bool:
+        own = self._background()
+        if own is not None and own.is_running:
+            getattr(own.control, verb)()
+            return True
+        if not self.is_running:
+            return False  # a request that nobody hears would hit the next run
+        database = Database(sqlite_path(self.storage))
+        try:
+            with database.transaction() as connection:
+                study_id = versions.resolve(connection, self.name).study_id
+                live.ask(connection, study_id, Request(verb, argument))
+        finally:
+            database.close()
+        return True
+
+    def _restart(self, more: int | None) -> StudyHandle:
+        own = self._background()
+        if own is None and self.restarter is not None:
+            return self.restarter(self, more)
+        if own is None or self.starter is None:
+            msg = f"this kernel does not know the code of {self.name}: run its cell again to go on"
+            raise InvalidOptionError(msg)
+        trials = own.options.trials if own.control.target is None else own.control.target
+        options = replace(own.options, more=more, trials=trials, continue_old=True)
+        handle = self.starter(own.objective, options)
+        handle.view, handle.restarter = self.view, self.restarter
+        return handle
+
+    def _background(self) -> Background | None:
+        return background.find(sqlite_path(self.storage), self.name)
+
+    def when_it_ends(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` once this kernel's run of the study has ended, from the thread of the run.
+
+        Never called where another kernel runs it; at once where the run has ended already.
+        """
+        own = self._background()
+        if own is not None:
+            own.when_it_ends(listener)
+
+    # Reading
+
+    def snapshot(self) -> StudySnapshot:
+        """Read how far the study is."""
+        with contextlib.closing(self._reader()) as reader:
+            return reader.snapshot()
+
+    def _reader(self) -> Reader:
+        try:
+            return Reader(self.storage, self.name)
+        except StorageError as error:
+            own, path = self._background(), sqlite_path(self.storage)
+            if own is None or not own.is_running or path.exists():
+                raise
+            msg = (
+                f"{path} is gone: put it back before the run of {self.name} ends, which goes on in memory,"
+                f" or end it with `%tune stop {own.options.name}`"
+            )
+            raise FileGoneError(msg) from error
+
+    @property
+    def study(self) -> optuna.Study:
+        """The Optuna study as it is in the file now, for Optuna's own functions."""
+        return optuna.load_study(study_name=self.name, storage=StudyStorage(self.storage))
+
+    @property
+    def best_trial(self) -> FrozenTrial:
+        """The best complete and feasible trial.
+
+        Raises:
+            StudyNotFoundError: If no such trial has finished.
+            InvalidOptionError: If the study has several directions.
+        """
+        study = self.study
+        if len(study.directions) > 1:
+            msg = f"{self.name} has several directions: use .study.best_trials"
+            raise InvalidOptionError(msg)
+        try:
+            return study.best_trial
+        except ValueError:
+            msg = f"{self.name} has no complete and feasible trial yet"
+            raise StudyNotFoundError(msg) from None
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The parameters of the best trial."""
+        return self.best_trial.params
+
+    @property
+    def best_model(self) -> Any:
+        """The model of the best trial, fitted on all rows; of a study that ``autotune`` began here.
+
+        Raises:
+            InvalidOptionError: If this kernel does not know how to make it.
+            StudyNotFoundError: If no trial has completed.
+        """
+        own = self._background()
+        if own is None or own.objective.refit is None:
+            name = self.name.rpartition("@")[0] or self.name
+            msg = (
+                f"this kernel cannot make the model of {self.name}: fit your own with best_params,"
+                f" or, for a study of %autotune, run its line again or take what"
+                f" `%tune best {name} --code` prints"
+            )
+            raise InvalidOptionError(msg)
+        _ = self.best_trial  # refuses where there is none
+        return own.objective.refit(self.study)
+
+    @property
+    def best_value(self) -> float:
+        """The value of the best trial."""
+        return float(self.best_trial.values[0])  # noqa: PD011 - not of pandas
+
+    @property
+    def best_values(self) -> list[tuple[float, ...]]:
+        """The values of the best trials: one pair a trial of the Pareto set, or the one best."""
+        return [tuple(trial.values) for trial in self.study.best_trials]
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """Return one row a trial, as :meth:`optuna.Study.trials_dataframe` does."""
+        return self.study.trials_dataframe()
+
+    def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
+        """Write the study into a file; see :func:`.export.export`."""
+        return export(self.name, self.storage, str(path), pareto=pareto, top=top)
+
+    def doctor(self, *, repair: bool = False) -> list[Finding]:
+        """Check the file and the study, after mending it if asked; see :mod:`optuna_nb.storage.doctor`.
+
+        Args:
+            repair: Keep a copy of the file, then mend what can be mended; ``note`` says what was.
+
+        Raises:
+            LockedStudyError: If it is to be mended and a kernel runs a study of the file.
+        """
+        if repair:
+            copy, done = mend(self.storage, self.name)
+            self.note = f"{'; '.join(done) or 'nothing could be mended'}; the file as it was is {copy}"
+        return examine(self.storage, self.name)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The tuning runs of the study, newest first."""
+        with contextlib.closing(read_records(self.storage)) as database:
+            return questions.ask(database, questions.runs(questions.Filters(study=self.name), whole=True))
+
+    # Showing
+
+    def __repr__(self) -> str:
+        """Name the study; constant, so that notebooks compare equal."""
+        return f"<Study {self.name!r}>"
+
+    def _ipython_display_(self) -> None:
+        if self.view is None:
+            print(repr(self))  # noqa: T201 - what IPython would print
+        else:
+            self.view(self)

@@ -1,0 +1,282 @@
+"""Which study a cell means: the one it made before, a new version, or a new study.
+
+The same fingerprint resumes; another one begins a new version that is linked to
+the old; nothing is lost or mixed. Code that never finished a trial gives way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError
+from optuna_nb.records import VersionRecord
+from optuna_nb.storage import versions
+from optuna_nb.tuning import fixing
+from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.ranking import rank
+from optuna_nb.tuning.reseeding import own_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna_nb.records import Objective, TuneOptions
+    from optuna_nb.storage.ledger import Ledger
+    from optuna_nb.storage.studies import StudyStorage
+
+DEFAULT_TRIALS = 100
+METRIC_NAMES = "study:metric_names"  # Optuna's system attribute of a study
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A study that this process owns, ready to run."""
+
+    version: VersionRecord
+    ledger: Ledger
+    target: int | None
+    note: str  # one line: what begins, goes on or has changed
+
+
+def prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) -> Prepared:
+    """Find or make the study for an objective, and own it.
+
+    Raises:
+        InvalidOptionError: If the name cannot be that of a study.
+        DirectionMismatchError: If the study has other directions than were asked for.
+        InvalidOptionError: If a fixed value is not one that the objective suggests.
+        LockedStudyError: If another kernel is running it.
+    """
+    check_name(options.name)
+    prepared = _prepare(storage, objective, options)
+    fixed = fixing.settle(storage, prepared.version.study_id, options.fix)
+    return replace(prepared, note=f"{prepared.note}; {fixed}") if fixed else prepared
+
+
+def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) -> Prepared:
+    found = _find(storage, objective, options)
+    if found is None:
+        return _begin(storage, objective, options, None)
+    directions = _stored_directions(storage, found.study_id)
+    if options.user_directions and list(options.directions) != directions:
+        msg = (
+            f"{found.study_name} is to {' and '.join(directions)}, not {' and '.join(options.directions)}:"
+            " leave the direction out, or choose another name"
+        )
+        raise DirectionMismatchError(msg)
+    if found.version == 0:
+        return _owning(storage, found, partial(_adopt, storage, objective, options, found))
+    if options.continue_old or matches(found.fingerprint, objective.fingerprint):
+        return _owning(storage, found, partial(_go_on, storage, options, found))
+    change = describe_change(found.fingerprint, objective.fingerprint)
+    if _done(storage, found.study_id) == 0:
+        with contextlib.suppress(LockedStudyError, _FinishedMeanwhileError):
+            return _owning(storage, found, partial(_replace_code, storage, objective, options, found))
+    begun = _begin(storage, objective, replace(options, directions=tuple(directions)), found)
+    return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
+
+
+def _owning(storage: StudyStorage, found: VersionRecord, go_on: Callable[[Ledger], Prepared]) -> Prepared:
+    """Take the lease for what follows, and give it back if that fails."""
+    ledger = storage.acquire(found.study_id)
+    try:
+        return go_on(ledger)
+    except BaseException:
+        storage.release(found.study_id)
+        raise
+
+
+def check_name(name: str) -> None:
+    """Refuse names that would be taken for something else.
+
+    Raises:
+        InvalidOptionError: With the fix.
+    """
+    if not name.strip():
+        msg = "the study needs a name: %%tune NAME"
+        raise InvalidOptionError(msg)
+    if re.fullmatch(r"(?s).+@\d+", name):
+        msg = (
+            f"{name!r} names one version: write {name.rsplit('@', 1)[0]!r}, the version is found by the code"
+        )
+        raise InvalidOptionError(msg)
+
+
+def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> VersionRecord | None:
+    """Return the version that this very code made, else the newest one."""
+    with storage.database.lock:
+        connection = storage.database.connection
+        newest = versions.find(connection, options.name)
+        if newest is None or options.continue_old:
+            return newest
+        for number in range(newest.version, 0, -1):
+            version = versions.find(connection, versions.study_name(options.name, number))
+            if version is not None and matches(version.fingerprint, objective.fingerprint):
+                return version
+        return newest
+
+
+def _go_on(storage: StudyStorage, options: TuneOptions, found: VersionRecord, ledger: Ledger) -> Prepared:
+    done = _done(storage, found.study_id)
+    target = _target(options, done)
+    note = _resume_note(found.study_name, done, target, options, found.seed)
+    if options.warm_start:
+        note += "; --warm-start counts only where a changed cell begins a new version"
+    if options.metric is not None and options.metric != found.metric:
+        note += f"; its metric stays {found.metric or 'without a name'}: another one needs another study name"
+    return Prepared(found, ledger, target, note)
+
+
+class _FinishedMeanwhileError(Exception):
+    """The old code finished its first trial just before we owned the study."""
+
+
+def _replace_code(
+    storage: StudyStorage,
+    objective: Objective,
+    options: TuneOptions,
+    found: VersionRecord,
+    ledger: Ledger,
+) -> Prepared:
+    """Let the code take the place of code that never finished a trial."""
+    if _done(storage, found.study_id) > 0:
+        raise _FinishedMeanwhileError
+    seed = found.seed if options.seed is None else options.seed
+    with storage.database.transaction() as connection:
+        versions.replace_code(connection, found.study_id, objective.code, objective.fingerprint, seed)
+    new = replace(found, seed=seed, code=objective.code, fingerprint=objective.fingerprint)
+    return _go_on(storage, options, new, ledger)
+
+
+def _resume_note(name: str, done: int, target: int | None, options: TuneOptions, seed: int) -> str:
+    if done == 0:
+        text = f"{name}: {target} trials to go" if target is not None else f"{name} begins"
+    elif target is None:
+        text = f"resumed {name}: {done} done"
+    elif done >= target:
+        text = f"{name} is finished: {done} of {target} done; --more N adds trials"
+        if done > target:
+            text = f"{name} is finished: {done} done, {target} asked for; --more N adds trials"
+    else:
+        text = f"resumed {name}: {done} of {target} done, {target - done} to go"
+    if options.seed is not None and options.seed != seed:
+        text += f"; its seed stays {seed}: another seed needs another name"
+    return text
+
+
+def _begin(
+    storage: StudyStorage, objective: Objective, options: TuneOptions, parent: VersionRecord | None
+) -> Prepared:
+    number = _next_number(storage, options.name)
+    version = VersionRecord(
+        0,
+        versions.study_name(options.name, number),
+        options.name,
+        number,
+        _seed(options, parent),
+        objective.fingerprint,
+        objective.code,
+        options.metric,
+        options.model or objective.model,
+        None if parent is None else parent.study_id,
+    )
+    study_id = storage.create_study(
+        version.study_name,
+        [StudyDirection[d.upper()] for d in options.directions],
+        lambda connection, new: versions.add(connection, replace(version, study_id=new)),
+    )
+    version = replace(version, study_id=study_id)
+    ledger = storage.acquire(study_id)
+    if names := _metric_names(options.metric, len(options.directions)):
+        storage.set_study_system_attr(study_id, METRIC_NAMES, names)
+    if parent is not None and options.warm_start:
+        _warm_start(storage, parent, study_id, options)
+    for first in objective.opening:
+        queued = create_trial(
+            state=TrialState.WAITING,
+            system_attrs={"fixed_params": dict(first.params)},
+            user_attrs=dict(first.attributes),
+        )
+        storage.create_new_trial(study_id, queued)
+    target = _target(options, 0)
+    to_go = "" if target is None else f" with {target} trials to go"
+    return Prepared(version, ledger, target, f"{version.study_name} begins{to_go}")
+
+
+def _next_number(storage: StudyStorage, base_name: str) -> int:
+    """Return the number of the next version; a name that somebody else took is passed over."""
+    connection = storage.database.connection
+    with storage.database.lock:
+        newest = versions.find(connection, base_name)
+        number = 1 if newest is None else newest.version + 1
+        while versions.find(connection, versions.study_name(base_name, number)) is not None:
+            number += 1
+    return number
+
+
+def _adopt(
+    storage: StudyStorage, objective: Objective, options: TuneOptions, found: VersionRecord, ledger: Ledger
+) -> Prepared:
+    """Continue a study that plain Optuna made, under its own name."""
+    stored = storage.get_study_system_attrs(found.study_id)
+    version = replace(
+        found,
+        version=1,
+        seed=_seed(options, None),
+        fingerprint=objective.fingerprint,
+        code=objective.code,
+        metric=options.metric or ",".join(stored.get(METRIC_NAMES, ())) or None,
+        model=options.model or objective.model,
+    )
+    with storage.database.transaction() as connection:
+        versions.add(connection, version)
+    done = _done(storage, found.study_id)
+    target = _target(options, done)
+    note = _resume_note(found.study_name, done, target, options, version.seed)
+    return Prepared(version, ledger, target, f"{note} (made by Optuna)")
+
+
+def _metric_names(metric: str | None, count: int) -> list[str]:
+    """Split ``auc,seconds`` where there are as many directions; nothing where it does not fit."""
+    names = [metric] if metric and count == 1 else (metric or "").split(",")
+    return [name.strip() for name in names] if metric and len(names) == count else []
+
+
+def _seed(options: TuneOptions, parent: VersionRecord | None) -> int:
+    if options.seed is not None:
+        return options.seed
+    if parent is not None:
+        return parent.seed
+    given = None if isinstance(options.sampler, str) else own_seed(options.sampler)
+    return secrets.randbits(31) if given is None else given
+
+
+def _warm_start(storage: StudyStorage, parent: VersionRecord, study_id: int, options: TuneOptions) -> None:
+    """Queue the best parameter sets of the parent, best first."""
+    best = rank(storage.get_all_trials(parent.study_id, deepcopy=False), options.directions)
+    for trial in best[: options.warm_start]:
+        template = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": dict(trial.params)})
+        storage.create_new_trial(study_id, template)
+
+
+def _stored_directions(storage: StudyStorage, study_id: int) -> list[str]:
+    return [direction.name.lower() for direction in storage.get_study_directions(study_id)]
+
+
+def _done(storage: StudyStorage, study_id: int) -> int:
+    return sum(t.state.is_finished() for t in storage.get_all_trials(study_id, deepcopy=False))
+
+
+def _target(options: TuneOptions, done: int) -> int | None:
+    if options.more is not None:
+        return done + options.more
+    if options.trials is not None:
+        return options.trials
+    return None if options.timeout is not None else DEFAULT_TRIALS

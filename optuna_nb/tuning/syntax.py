@@ -1,0 +1,294 @@
+"""What code says: the names that it reads from outside of itself, and a hash of its meaning.
+
+A name that a cell assigns before it reads it is its own, whatever the notebook calls
+by that name. So statements are followed in order: after an ``if``, only what
+both branches assign is the cell's own; after a loop, only what was before it. What a
+function reads counts from the moment that the function is used. Where this cannot be
+known, a name counts as read from outside: a hash too many does less harm than a
+change that nobody notices.
+
+Functions that exist already are read from their bytecode, as only that says what a
+name means there: a global, a local or a variable of an enclosing function.
+
+Code is hashed by its syntax tree, so comments, whitespace and docstrings do not count,
+nor does the version of Python. A function counts by its source only as long as that is
+what runs: a file may have been edited since it was imported.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import dis
+import functools
+import inspect
+import textwrap
+import tokenize
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.tuning.hashing import combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    Reads = dict[str, set[str]]  # name -> the attributes of it that are read at once: "np" -> {"log"}
+
+_ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_FUTURES = (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_FUTURE = functools.reduce(int.__or__, _FUTURES)
+
+
+def reads_of_code(code: CodeType) -> Reads:
+    """Find the global names that compiled code reads, in functions inside of it too."""
+    reads: Reads = {}
+    for inner in _nested(code):
+        _collect(inner, reads)
+    return reads
+
+
+def outside_reads(tree: ast.Module) -> Reads:
+    """Find the names that a cell reads before it assigns them.
+
+    Raises:
+        SyntaxError: the tree cannot be compiled.
+    """
+    cell = _Cell()
+    cell.block(tree.body)
+    for name in list(cell.later):
+        cell.bound.discard(name)
+        cell.use_later(name)
+    return cell.reads
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)
+
+
+def _collect(code: CodeType, reads: Reads) -> None:
+    name: str | None = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _GLOBAL:
+            name = str(instruction.argval)
+            reads.setdefault(name, set())
+        elif instruction.opname not in {"CACHE", "PRECALL", "EXTENDED_ARG"}:
+            if name is not None and instruction.opname in _ATTRIBUTE:
+                reads[name].add(str(instruction.argval))
+            name = None
+
+
+class _Cell:
+    """Walks through the statements of a cell in the order in which they run."""
+
+    def __init__(self) -> None:
+        self.reads: Reads = {}
+        self.bound: set[str] = set()  # assigned for certain
+        self.later: dict[str, Reads] = {}  # function or class -> what it reads when it is used
+
+    def use_later(self, name: str) -> None:
+        """Count what a function of the cell reads, now that it is used."""
+        for inner, attributes in self.later.pop(name, {}).items():
+            self._read(inner, attributes)
+
+    def _read(self, name: str, attributes: set[str]) -> None:
+        if name in self.bound:
+            self.use_later(name)
+        else:
+            self.reads.setdefault(name, set()).update(attributes)
+
+    def _evaluate(self, *nodes: ast.AST | None) -> None:
+        """Count what expressions or simple statements read; what they define runs at once."""
+        for node in nodes:
+            if node is not None:
+                for name, attributes in reads_of_code(_compile(node)).items():
+                    self._read(name, attributes)
+
+    def _bind(self, *targets: ast.AST) -> None:
+        for target in targets:
+            for node in ast.walk(target):
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                    self.bound.add(node.id)
+                    self.later.pop(node.id, None)
+
+    def block(self, statements: Iterable[ast.stmt]) -> None:
+        """Follow statements one after the other."""
+        for statement in statements:
+            self._statement(statement)
+
+    def _branches(self, *branches: Iterable[ast.stmt]) -> None:
+        """Follow alternatives from one start; what all of them assign is assigned."""
+        start, ends = set(self.bound), []
+        for branch in branches:
+            self.bound = set(start)
+            self.block(branch)
+            ends.append(self.bound)
+        self.bound = set.intersection(*ends)
+
+    def _statement(self, node: ast.stmt) -> None:  # noqa: C901 - one branch per kind of statement
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                self._define(node)
+            case ast.If():
+                self._evaluate(node.test)
+                self._branches(node.body, node.orelse)
+            case ast.For() | ast.AsyncFor():
+                self._evaluate(node.iter)
+                start = set(self.bound)
+                self._bind(node.target)
+                self.block([*node.body, *node.orelse])
+                self.bound = start
+            case ast.While():
+                self._evaluate(node.test)
+                self._branches([*node.body, *node.orelse], ())
+            case ast.Try() | ast.TryStar():
+                self._try(node)
+            case ast.With() | ast.AsyncWith():
+                for item in node.items:
+                    self._evaluate(item.context_expr)
+                    self._bind(*filter(None, [item.optional_vars]))
+                self.block(node.body)
+            case ast.Match():
+                self._evaluate(node.subject)
+                self._branches((), *(_case(case) for case in node.cases))
+            case ast.Import() | ast.ImportFrom():
+                self.bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+            case ast.Delete():
+                self._evaluate(node)
+                self.bound -= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            case ast.Global() | ast.Nonlocal() | ast.Pass() | ast.Break() | ast.Continue() | ast.Return():
+                self._evaluate(getattr(node, "value", None))
+            case _:
+                self._evaluate(node)
+                self._bind(*getattr(node, "targets", []), *filter(None, [getattr(node, "target", None)]))
+
+    def _try(self, node: ast.Try | ast.TryStar) -> None:
+        start = set(self.bound)
+        ways: list[list[ast.stmt]] = [[*node.body, *node.orelse]]
+        for handler in node.handlers:
+            self._evaluate(handler.type)
+            ways.append([_assignment(handler.name), *handler.body] if handler.name else handler.body)
+        self._branches(*ways)
+        after, self.bound = self.bound, start  # the last block runs wherever the first one stopped
+        self.block(node.finalbody)
+        self.bound |= after
+
+    def _define(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        code = _compile(node)
+        now: Reads = {}
+        later: Reads = {}
+        _collect(code, now)
+        for inner in _nested(code):
+            if inner is not code:
+                runs_now = isinstance(node, ast.ClassDef) and inner in code.co_consts
+                _collect(inner, now if runs_now else later)
+        for name, attributes in now.items():
+            self._read(name, attributes)
+        self.bound.add(node.name)
+        self.later[node.name] = later
+        if node.decorator_list:  # nobody knows what a decorator does with it
+            self.use_later(node.name)
+
+
+def _compile(node: ast.AST) -> CodeType:
+    """Compile one statement or expression as if it stood alone at the top of a cell."""
+    statement = node if isinstance(node, ast.stmt) else ast.Expr(value=node, lineno=1, col_offset=0)  # type: ignore[arg-type]
+    if isinstance(statement, ast.AnnAssign) and statement.value is None:
+        statement = ast.copy_location(ast.Expr(value=statement.annotation), statement)
+    module = ast.fix_missing_locations(ast.Module(body=[statement], type_ignores=[]))
+    code: Any = compile(module, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    assert isinstance(code, CodeType)  # noqa: S101 - compile says Any
+    return code
+
+
+def _assignment(name: str) -> ast.stmt:
+    return ast.Assign(
+        targets=[ast.Name(id=name, ctx=ast.Store())], value=ast.Constant(value=None), lineno=1, col_offset=0
+    )
+
+
+def _case(case: ast.match_case) -> list[ast.stmt]:
+    """Write what a case of ``match`` binds as assignments, then its guard and its body."""
+    nodes = list(ast.walk(case.pattern))
+    names = [node.name for node in nodes if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name]
+    names += [node.rest for node in nodes if isinstance(node, ast.MatchMapping) and node.rest]
+    reads: list[ast.expr] = [node.cls for node in nodes if isinstance(node, ast.MatchClass)]
+    reads += [node.value for node in nodes if isinstance(node, ast.MatchValue)]
+    guard = [case.guard] if case.guard else []
+    lines = [ast.Expr(value=read, lineno=1, col_offset=0) for read in reads]
+    checks = [ast.Expr(value=check, lineno=1, col_offset=0) for check in guard]
+    return [*lines, *map(_assignment, names), *checks, *case.body]
+
+
+def digest_of_tree(tree: ast.AST) -> bytes:
+    """Hash what code means, by its syntax tree: the same for every version of Python that has the syntax."""
+    return combine(*_words(tree))
+
+
+def _words(node: Any) -> Iterator[str]:
+    if isinstance(node, ast.AST):
+        yield type(node).__name__
+        for name, value in ast.iter_fields(node):
+            is_constant = isinstance(node, ast.Constant) and name == "value"
+            if name in {"ctx", "kind", "type_comment"} or (value in (None, []) and not is_constant):
+                continue
+            yield name
+            yield from _words(_without_docstring(node, value) if name == "body" else value)
+        yield ")"
+    elif isinstance(node, list):
+        yield "["
+        for item in node:
+            yield from _words(item)
+        yield "]"
+    else:
+        yield type(node).__name__
+        yield repr(sorted(map(repr, node)) if isinstance(node, frozenset) else node)
+
+
+def _without_docstring(node: ast.AST, body: Any) -> Any:
+    if not (isinstance(node, _DEFINITIONS) and isinstance(body[0], ast.Expr)):
+        return body
+    first = body[0].value
+    return body[1:] if isinstance(first, ast.Constant) and isinstance(first.value, str) else body
+
+
+def digest_of_source(code: CodeType) -> bytes | None:
+    """Hash a function by its source; None where that is not at hand, or is not what runs."""
+    try:
+        source = textwrap.dedent(inspect.getsource(code))
+        tree = ast.parse(source)
+        (node,) = tree.body
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return None
+        bare = ast.Module(body=[_undecorated(node)], type_ignores=[])
+        flags = (code.co_flags & _FUTURE) | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        compiled = compile(bare, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    except (OSError, TypeError, ValueError, SyntaxError, tokenize.TokenError, IndexError):
+        return None
+    same = (inner for inner in compiled.co_consts if isinstance(inner, CodeType) and _is_same(inner, code))
+    return digest_of_tree(node) if next(same, None) is not None else None
+
+
+def _undecorated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+    fields = {name: value for name, value in ast.iter_fields(node) if name != "decorator_list"}
+    return ast.copy_location(type(node)(**fields, decorator_list=[]), node)
+
+
+def _is_same(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects do the same; a file may have been edited since it was imported."""
+    if (one.co_code, one.co_names, one.co_name) != (other.co_code, other.co_names, other.co_name):
+        return False
+    if len(one.co_consts) != len(other.co_consts):
+        return False
+    for mine, theirs in zip(one.co_consts, other.co_consts, strict=True):
+        if isinstance(mine, CodeType) and isinstance(theirs, CodeType):
+            same = _is_same(mine, theirs)
+        else:  # 1 == 1.0, but not as a constant; a set has no order that repr could tell
+            same = mine == theirs if isinstance(mine, frozenset) else repr(mine) == repr(theirs)
+        if not same:
+            return False
+    return True

@@ -1,0 +1,153 @@
+"""The line magic ``%autotune``, and the verbs that know its studies."""
+
+import pytest
+from IPython.core.error import UsageError
+from sklearn.datasets import load_iris
+from sklearn.model_selection import KFold
+
+from optuna_nb.cell.autotune_line import read_autotune
+from optuna_nb.cell.parser import HelpAsked
+from optuna_nb.errors import InvalidOptionError
+
+
+@pytest.fixture
+def loaded(capsys, shell):  # in this order: the streams of capsys must outlive the shell
+    shell.run_line_magic("load_ext", "optuna_nb")
+    X, y = load_iris(return_X_y=True)
+    shell.push({"X": X, "y": y})
+    return shell
+
+
+def test_one_line_tunes_and_best_model_predicts(loaded, capsys):
+    loaded.run_line_magic(
+        "autotune", "iris --model logistic -X X -y y --trials 4 --folds 3 --wait -q -o study"
+    )
+
+    assert "multiclass classification: 150 rows x 4 columns" in capsys.readouterr().out
+    assert loaded.user_ns["study"].name == "iris@1"
+    assert loaded.user_ns["study"].best_model.score(loaded.user_ns["X"], loaded.user_ns["y"]) > 0.9
+
+
+def test_running_it_again_adds_nothing(loaded, capsys):
+    line = "iris --model logistic -X X -y y --trials 3 --folds 3 --wait -q"
+    loaded.run_line_magic("autotune", line)
+    loaded.run_line_magic("autotune", line)
+
+    assert "iris@1 is finished: 3 of 3 done" in capsys.readouterr().out
+
+
+def test_a_study_without_a_name_is_called_after_model_and_seed(loaded):
+    loaded.run_line_magic("autotune", "--model ridge -X X -y y --trials 2 --seed 7 --wait -q -o study")
+
+    assert loaded.user_ns["study"].name == "ridge_tuning_seed_7@1"
+
+
+def test_best_prints_the_gain_and_with_code_the_model(loaded, capsys):
+    loaded.run_line_magic(
+        "autotune", "iris --model logistic -X X -y y --trials 3 --folds 3 --holdout 0.2 --wait -q"
+    )
+    capsys.readouterr()
+
+    loaded.run_line_magic("tune", "best iris")
+    shown = capsys.readouterr().out
+    loaded.run_line_magic("tune", "best iris --code")
+
+    assert "gain over library defaults" in shown
+    assert "30 held-out rows: log_loss" in shown
+    assert "model = make_pipeline(StandardScaler(), LogisticRegression(" in capsys.readouterr().out
+
+
+def test_refine_is_a_verb(loaded, capsys):
+    loaded.run_line_magic("autotune", "iris --model logistic -X X -y y --trials 3 --folds 3 --wait -q")
+    loaded.run_line_magic("tune", "refine iris --param C --trials 3 --wait")
+
+    assert "iris_refined@1 begins with 3 trials to go" in capsys.readouterr().out
+
+
+def test_several_models_give_one_table(loaded, capsys):
+    loaded.run_line_magic("autotune", "--model logistic,knn -X X -y y --trials 8 --folds 2 --wait -o found")
+
+    assert list(loaded.user_ns["found"].table["model"]) == list(
+        loaded.user_ns["found"].table.sort_values("log_loss")["model"]
+    )
+    assert "log_loss" in capsys.readouterr().out
+
+
+def test_values_that_are_data_are_given_by_the_name_of_their_variable():
+    splitter, mine = KFold(4), {"C": (0.1, 1.0)}
+    arguments, _ = read_autotune(
+        "a --model logistic -X X -y y --cv split --space mine --fix max_iter=50 --fix solver=saga",
+        {"X": [1], "y": [2], "split": splitter, "mine": mine},
+        "sqlite:///a.db",
+    )
+
+    assert (arguments["X"], arguments["cv"], arguments["space"]) == ([1], splitter, mine)
+    assert arguments["fix"] == {"max_iter": 50, "solver": "saga"}
+    assert read_autotune("--model knn --cv 0.2", {}, "")[0]["cv"] == 0.2
+    assert read_autotune("--model a,b", {}, "")[0]["model"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("a -X X -y y", "--model xgboost"),
+        ("a --model xgbost -X X -y y", "did you mean xgboost"),
+        ("a --model knn -X Z -y y", "no variable Z"),
+        ("a --model knn -X X -y y --cv five", "neither a number nor a variable"),
+        ("a --model knn -X X -y y --fix C", "NAME=VALUE"),
+        ("a --model knn -X X -y y --trails 5", "did you mean --trials"),
+        ("best --model knn -X X -y y", "verb of %tune"),
+        ("a --model knn -X X -y y --out 1a", "name of a variable"),
+    ],
+)
+def test_a_mistake_is_one_line_and_starts_nothing(loaded, line, says):
+    with pytest.raises(UsageError, match=says) as caught:
+        loaded.run_line_magic("autotune", line)
+    assert "\n" not in str(caught.value)
+
+
+def test_help_explains_every_flag():
+    with pytest.raises(HelpAsked) as asked:
+        read_autotune("-h", {}, "")
+    assert "--holdout" in str(asked.value)
+
+
+def test_a_study_of_a_cell_has_no_code_to_print(loaded):
+    loaded.run_cell_magic("tune", "cell --trials 1 --wait -q", "trial.suggest_float('x', 0, 1)")
+
+    with pytest.raises(UsageError, match="its own cell is the code"):
+        loaded.run_line_magic("tune", "best cell --code")
+
+
+def test_every_flag_of_autotune_is_in_the_readme():
+    from pathlib import Path
+
+    from optuna_nb.cell.autotune_line import autotune_parser
+
+    text = (
+        (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").partition("## `%autotune`")[2]
+    )
+    flags = [
+        flag for flag in autotune_parser().flags() if f"`{flag}`" not in text and f"`{flag} " not in text
+    ]
+    assert flags == []
+
+
+def test_a_bad_name_of_the_output_is_refused_before_anything_starts():
+    with pytest.raises(InvalidOptionError, match="cannot be the name of a variable"):
+        read_autotune("--model knn -o class", {}, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "word"),
+    [
+        ("%autotune a --mo", "--model"),
+        ("%autotune a --model xg", "xgboost"),
+        ("%autotune a --model knn -X ", "X"),
+        ("%autotune a --sampler cm", "cmaes"),
+    ],
+)
+def test_tab_offers_flags_models_and_variables(loaded, before, word):
+    from optuna_nb.cell.completion import candidates
+
+    assert word in list(candidates(loaded, before, 0, before)[1])

@@ -1,0 +1,130 @@
+"""``%tune enqueue``, ``export``, ``import`` and ``doctor``, and the flags of durability, in a real shell."""
+
+import json
+import sqlite3
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from optuna_nb.cell.completion import candidates
+from optuna_nb.cell.options import read_line
+from optuna_nb.errors import InvalidOptionError
+
+CELL = "x = trial.suggest_float('x', -1, 1)\nk = trial.suggest_categorical('kind', ['a', 'b'])\nx ** 2"
+
+
+def test_the_flags_of_durability_reach_the_run(run):
+    out = run(
+        "%%tune bowl -n 9 --seed 1 --wait -q -o study --durability pooled --buffer-size 4 --flush-seconds 2"
+        f" --synchronous normal --step-interval 3 --fix kind=b\n{CELL}"
+    )
+    assert "fixed: kind='b'" in out
+    assert "9 trials in " in out
+    study = run.shell.user_ns["study"]
+    assert {t.params["kind"] for t in study.study.trials} == {"b"}
+    flags = study.runs["config"].iloc[0]["flags"]
+    assert (flags["durability"], flags["buffer_size"], flags["flush_seconds"]) == ("pooled", 4, 2)
+    assert (flags["synchronous"], flags["step_interval"], flags["fix"]) == ("normal", 3, {"kind": "b"})
+
+
+def test_the_words_behind_fix_are_literals_or_text():
+    options = read_line(
+        "s --fix a=1 --fix b=0.5 --fix c=True --fix d=None --fix e=rbf --fix f=x=y --fix g=[1]", {}, "u"
+    )
+    expected = {"a": 1, "b": 0.5, "c": True, "d": None, "e": "rbf", "f": "x=y", "g": "[1]"}
+    assert options.options.fix == expected
+    assert read_line("s --fix none", {}, "u").options.fix == {}
+    assert read_line("s", {}, "u").options.fix is None
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("s --fix depth", "--fix takes NAME=VALUE"),
+        ("s --fix =3", "--fix takes NAME=VALUE"),
+        ("s --durability ends", "did you mean end?"),
+        ("s --synchronous off", "take one of auto, normal, full"),
+        ("s --buffer-size 0", "a whole number above 0"),
+        ("s --flush-seconds 0", "a time above 0"),
+        ("s --step-interval -1", "--step-interval"),
+    ],
+)
+def test_a_mistake_in_a_flag_is_refused_in_one_line(line, part):
+    with pytest.raises(InvalidOptionError) as caught:
+        read_line(line, {}, "u")
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_variable_holds_is_enqueued(run):
+    run(f"%%tune bowl -n 2 --seed 1 --wait -q\n{CELL}")
+    run("good = [{'x': 0.25}, {'x': 0.5, 'kind': 'a'}]")
+    assert "2 parameter sets queued" in run("%tune enqueue bowl good")
+    run(f"%%tune bowl -n 4 --wait -q -o study\n{CELL}")
+    assert [t.params["x"] for t in run.shell.user_ns["study"].study.trials[2:]] == [0.25, 0.5]
+    assert "did you mean good?" in run("%tune enqueue bowl goood", fails=True)
+    assert "name the variable" in run("%tune enqueue bowl", fails=True)
+    run("number = 3")
+    assert "a dict of values" in run("%tune enqueue bowl number", fails=True)
+
+
+def test_a_study_is_exported_and_imported(run, tmp_path):
+    run(f"%%tune bowl -n 6 --seed 1 --wait -q\n{CELL}")
+    assert "wrote 3 trials of bowl@1 to best.json" in run("%tune export bowl best.json --top 3  # the best")
+    assert len(json.loads((tmp_path / "best.json").read_text())["trials"]) == 3
+    assert "name the file" in run("%tune export bowl", fails=True)
+    run("%tune export bowl bowl.db")
+    assert "imported dish@1: 6 trials" in run("%tune import bowl.db --name dish")
+    assert "name what to import" in run("%tune import", fails=True)
+    assert "is a verb of %tune" in run("%tune import bowl.db --name list", fails=True)
+    assert "choose another name with --name" in run("%tune import bowl.db", fails=True)
+
+
+def test_a_journal_in_place_of_a_database_names_the_command_that_imports_it(run, tmp_path):
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal.log")))
+    optuna.create_study(storage=storage, study_name="old").add_trial(optuna.trial.create_trial(value=1.0))
+    message = run(f"%%tune bowl -n 2 --storage sqlite:///journal.log\n{CELL}", fails=True)
+    assert f"`%tune import {tmp_path / 'journal.log'}`" in message
+    assert "imported old: 1 trials" in run("%tune import journal.log")
+    assert "old: best value 1" in run("%tune best old")
+
+
+def test_the_doctor_examines_and_mends(run, tmp_path):
+    run(f"%%tune bowl -n 6 --seed 1 --wait -q\n{CELL}")
+    assert run("%tune doctor bowl").startswith("bowl: all is well\n")
+    connection = sqlite3.connect(tmp_path / "optuna_nb.db")
+    connection.execute("UPDATE trial_values SET value = 0 WHERE trial_id = 3")
+    connection.commit()
+    connection.close()
+    out = run("%tune doctor bowl")
+    assert "bowl: 1 problem\n" in out
+    assert "trial 2 is not what was written" in out
+    assert "`%tune doctor bowl --repair`" in out
+    out = run("%tune doctor bowl --repair")
+    assert "bowl: all is well\n" in out
+    assert "took out the damaged trials 2" in out
+    assert (tmp_path / "optuna_nb.db.before-repair").exists()
+    assert "6/6" in run(f"%%tune bowl -n 6 --seed 1 --wait -q -o study\n{CELL}")
+    assert [t.number for t in run.shell.user_ns["study"].study.trials] == list(range(6))
+
+
+def test_best_says_when_no_trial_keeps_its_constraints(run):
+    run("%%tune never -n 3 --wait -q\ntrial.set_constraint('c', 1.0)\ntrial.suggest_float('x', 0, 1)")
+    assert "no trial keeps its constraints yet (3 finished)" in run("%tune best never")
+
+
+def test_tab_offers_the_new_words(run):
+    run("good = [{'x': 1}]\none = {'x': 1}\nother = 3")
+
+    def offered(text):
+        return list(candidates(run.shell, text, 0, text)[1])
+
+    assert {"good", "one"} <= set(offered("%tune enqueue bowl "))
+    assert "other" not in offered("%tune enqueue bowl ")
+    assert offered("%%tune bowl --durability ") == ["trial", "pooled", "end"]
+    assert offered("%%tune bowl --synchronous ") == ["auto", "normal", "full"]
+    assert "--repair" in offered("%tune doctor bowl --")
+    assert {"--pareto", "--top"} <= set(offered("%tune export bowl f.csv --"))
+    assert "--fix" in offered("%%tune bowl --")

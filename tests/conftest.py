@@ -1,0 +1,36 @@
+"""Fixtures that every folder of tests may use."""
+
+import importlib.util
+import os
+import re
+
+import pytest
+
+# Decided before numpy or XGBoost is imported: two cores are shared by many tests, and a thread
+# pool per library would make every time limit a lottery.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_sessionfinish(session):
+    """Fail a run in which a test skipped, where the environment promises that none has to."""
+    if "OPTUNA_NB_NO_SKIPS" not in os.environ:
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", [])
+    if skipped:
+        for report in skipped:
+            reporter.write_line(f"SKIPPED {report.nodeid}: {report.longrepr[-1]}", red=True)
+        session.exitstatus = 1
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs torch where it is missing: it is large, and no command of the README installs it."""
+    if importlib.util.find_spec("torch") is not None:
+        return
+    skip = pytest.mark.skip(
+        reason="the Gaussian process sampler needs torch: pip install -c constraints.txt -e '.[samplers]'"
+    )
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and re.search(r"\bgp\b", parameters.id):
+            item.add_marker(skip)

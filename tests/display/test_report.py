@@ -1,0 +1,163 @@
+"""The static bundle: what it says, what it may weigh, and what it must never do."""
+
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import pytest
+
+from display.example import boosting, study, trial
+from optuna_nb.display import report, style
+from optuna_nb.records import StudyState, TrialOutcome
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></svg><svg onload=alert(1)>",
+    "'-alert(1)-'",
+    "<!--",
+    "&lt;b&gt;",
+    "javascript:alert(1)",
+)
+DRAWN = {"style", "div", "span", "b", "i", "p", "svg", "path", "g", "circle", "rect", "text", "tspan"}
+LAID_OUT = {"table", "caption", "thead", "tbody", "tr", "th", "td"}
+
+
+class Page(HTMLParser):
+    """Collects elements, attributes and text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.words, self._open = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        self._open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self._open:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+
+def page(snapshot):
+    return Page(report.bundle(snapshot)["text/html"])
+
+
+@pytest.mark.parametrize("state", list(StudyState))
+def test_the_state_is_said_in_words(state):
+    assert state.capitalize() in page(study(boosting(20), state=state)).text
+
+
+def test_the_page_says_how_far_and_how_good_without_its_style_sheet():
+    snapshot = study(boosting(42))
+    text = page(snapshot).text
+    assert "42 of 100 done, 58 to go" in text
+    assert f"{snapshot.best.values[0]:.6g} best roc_auc, trial {snapshot.best.number}" in text
+    assert f"max_depth {snapshot.best.params['max_depth']}" in text
+    pruned, failed = snapshot.count(TrialOutcome.PRUNED), snapshot.count(TrialOutcome.FAILED)
+    assert f"{pruned} pruned, {failed} failed" in text
+
+
+def test_the_plain_text_is_the_same_whatever_happens():
+    texts = {report.bundle(study(boosting(n), state=s))["text/plain"] for n in (0, 9) for s in StudyState}
+    assert texts == {"<Study 'churn@1'>"}
+
+
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_names_are_text_and_never_markup(payload):
+    trials = [trial(n, n / 9, params={payload: payload, "x": 0.5}) for n in range(9)]
+    made = page(study(trials, name=payload, metric=payload, note=payload, state=StudyState.FAILED))
+    assert set(made.tags) <= DRAWN | LAID_OUT
+    assert not [name for name, _ in made.attributes if name.startswith("on") or name in {"src", "href"}]
+    assert made.text.count(payload[:20]) >= 3
+
+
+def test_the_page_runs_nothing_and_fetches_nothing():
+    html = report.bundle(study(boosting(100)))["text/html"]
+    assert not re.search(r"<script|<link|<iframe|\burl\(|@import|https?:|\son\w+=", html)
+
+
+def test_ten_thousand_trials_with_thirty_long_names_stay_below_the_limit():
+    params = {f"{n}{'&' * 300}": '"' * 300 for n in range(30)}
+    trials = [trial(n, (n * 7919 % 10_007) / 10_007, params=params) for n in range(10_000)]
+    trials += [trial(n, outcome=TrialOutcome.FAILED, params=params) for n in range(10_000, 11_000)]
+    made = study(trials, name="&" * 300, metric='"' * 300, note="'" * 5000, target=20_000)
+    assert len(report.bundle(made)["text/html"].encode()) < report.MAX_BYTES
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 42, 1000])
+def test_the_drawing_is_well_formed(count):
+    html = report.bundle(study(boosting(count)))["text/html"]
+    for drawing in re.findall(r"<svg.*?</svg>", html):
+        ET.fromstring(drawing)  # noqa: S314 - made three lines above
+    assert "nan" not in html
+    assert ("<svg" in html) == (count > 0)
+
+
+def test_a_study_of_equal_values_can_be_drawn():
+    for value in (0.0, 1.0, -1e300, 1e-300):
+        html = report.bundle(study([trial(n, value) for n in range(5)]))["text/html"]
+        assert "<svg" in html
+        assert "nan" not in html
+        assert "inf" not in html
+
+
+def test_extreme_values_can_be_drawn():
+    html = report.bundle(study([trial(0, -1.7e308), trial(1, 1.7e308), trial(2, 0.0)]))["text/html"]
+    assert "<svg" in html
+    assert "nan" not in html
+
+
+def test_two_objectives_show_the_pareto_front_and_a_chart_each():
+    made = page(study([trial(n, n / 9, -n / 9) for n in range(9)], directions=("minimize", "maximize")))
+    assert "Pareto front" in made.text
+    assert made.tags.count("svg") == 2
+
+
+def test_a_page_saved_in_mid_run_says_so():
+    assert "%tune show churn@1" in page(study(boosting(5))).text
+    assert "%tune show churn@1" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
+
+
+def test_the_page_says_which_parameters_matter():
+    trials = [trial(n, n / 99, params={"matters": n / 99, "noise": n * 7919 % 101}) for n in range(99)]
+    assert re.search(r"Importance.*matters 9\d %.*noise 0 %", page(study(trials)).text)
+    assert "Importance" not in page(study(trials[:5])).text
+
+
+def luminance(color):
+    digits = color.lstrip("#")
+    digits = "".join(c * 2 for c in digits) if len(digits) == 3 else digits
+    channels = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("palette", "papers"),
+    [(style._LIGHT, ["#fff", "#ffffff"]), (style._DARK, ["#16181c", "#111111", "#212121"])],
+)
+def test_every_text_colour_has_enough_contrast(palette, papers):
+    colors = dict(re.findall(r"--onb-(\w+):(?:var\([^,]+,)?(#\w+)", palette))
+    texts = {"ink", "muted", "accent", *StudyState}
+    assert texts <= set(colors)
+    assert {name for name in texts for paper in papers if contrast(colors[name], paper) < 4.5} == set()
+    assert min(contrast(colors["point"], paper) for paper in papers) >= 3

@@ -1,0 +1,248 @@
+"""The tabs: what each says, what it costs, and that no name ever becomes markup."""
+
+import csv
+import io
+import re
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from display.example import PlayedStudy, boosting, study, trial
+from optuna_nb.display import importance
+from optuna_nb.display.document import document
+from optuna_nb.display.tabs import trials as trials_tab
+from optuna_nb.display.tabs.catalogue import TABS
+from optuna_nb.display.tabs.choices import Choices
+from optuna_nb.records import EventView, LiveTrial, RunEvents, StudyState, TrialOutcome
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></svg><svg onload=alert(1)>",
+    "' onfocus='alert(1)' autofocus='",
+    "<!--",
+    "</textarea><iframe src=javascript:alert(1)>",
+    "</select><details open ontoggle=alert(1)>",
+    "\u202e<b>\x00\x1b[31m",
+)
+ALLOWED = {
+    *(
+        "div",
+        "span",
+        "b",
+        "i",
+        "p",
+        "h4",
+        "label",
+        "select",
+        "option",
+        "input",
+        "button",
+        "details",
+        "summary",
+    ),
+    *("table", "caption", "thead", "tbody", "tr", "th", "td", "pre", "ins", "del"),
+    *("svg", "path", "g", "circle", "rect", "text", "tspan", "title"),
+}
+
+
+class Elements(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.words).split())
+
+
+def render(tab, snapshot, *, choices=None, source=None):
+    reader = source or PlayedStudy(40, 1e9).reader()
+    return Elements(TABS[tab][1](snapshot, reader, choices or Choices()))
+
+
+def chosen(**texts):
+    choices = Choices()
+    for key, value in texts.items():
+        choices.set(key, value)
+    return choices
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("count", [0, 1, 2, 12, 300])
+def test_every_tab_can_be_opened_at_any_moment(tab, count):
+    for state in (StudyState.RUNNING, StudyState.FAILED):
+        assert render(tab, study(boosting(count), state=state)).text
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("payload", HOSTILE)
+def test_names_are_text_in_every_tab(tab, payload):
+    class Source(type(PlayedStudy(9, 1e9).reader())):
+        def log(self, number):
+            return payload
+
+        def versions(self):
+            return [
+                replace(v, code=f"{payload}\n{v.version}", fingerprint={payload: str(v.version)})
+                for v in super().versions()
+            ]
+
+        def runs(self):
+            return [
+                replace(
+                    r, notes=payload, error=payload, tags=(payload,), flags={payload: payload + str(r.index)}
+                )
+                for r in super().runs()
+            ]
+
+        def events(self):
+            said = {payload: payload, "trial": payload}
+            found = [EventView(payload + str(n), trial(n).started, payload, said) for n in range(9)]
+            return {1: RunEvents(dict.fromkeys([e.kind for e in found], 1), found)}
+
+    params = [{payload: payload, "x": n / 40, "depth": n % 5} for n in range(40)]
+    live = [LiveTrial(40, {payload: payload}, 1, 0.5, trial(0).started, payload)]
+    made = study(
+        [trial(n, n / 9, params=params[n]) for n in range(40)], name=payload, metric=payload, live=live
+    )
+    found = render(
+        tab, made, source=Source(PlayedStudy(9, 1e9, name=payload)), choices=chosen(filter=payload)
+    )
+    assert set(found.tags) <= ALLOWED
+    assert not [
+        n for n, _ in found.attributes if n.startswith("on") or n in {"src", "href", "srcdoc", "autofocus"}
+    ]
+
+
+def test_the_parameter_that_matters_comes_first():
+    trials = [trial(n, n / 200, params={"noise": n * 7919 % 211, "matters": n / 200}) for n in range(200)]
+    shares = dict(importance.importances(trials))
+    assert shares["matters"] > 0.9
+    assert shares["noise"] < 0.1
+    assert "Importance how much" in render("parameters", study(trials)).text
+
+
+def test_a_choice_that_matters_is_found_among_texts():
+    trials = [
+        trial(n, float(n % 2) + n / 9999, params={"kind": "ab"[n % 2], "x": n * 31 % 97}) for n in range(90)
+    ]
+    assert importance.importances(trials)[0][0] == "kind"
+
+
+def test_equal_values_have_no_importance():
+    assert importance.importances([trial(n, 1.0, params={"x": n}) for n in range(40)]) == []
+
+
+def numbers(found):
+    return [int(n) for n in re.findall(r'<th scope="row">(\d+)</th>', found)]
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps"),
+    [
+        ("pruned", lambda t: t.outcome is TrialOutcome.PRUNED),
+        ("max_depth < 5", lambda t: t.params["max_depth"] < 5),
+        (
+            "value >= 0.99, booster = dart",
+            lambda t: bool(t.values) and t.values[0] >= 0.99 and t.params["booster"] == "dart",
+        ),
+        ("max_depth < none", lambda _: False),
+    ],
+)
+def test_the_filter_keeps_what_passes_every_condition(text, keeps):
+    made = study(boosting(80))
+    html = TABS["trials"][1](made, PlayedStudy(1, 1).reader(), chosen(filter=text, rows="500", sort="number"))
+    assert numbers(html) == [t.number for t in made.trials if keeps(t)]
+
+
+def test_the_table_sorts_by_any_column_with_what_is_missing_at_the_end():
+    made = study(boosting(80))
+    html = TABS["trials"][1](made, PlayedStudy(1, 1).reader(), chosen(rows="500", sort="-value:0"))
+    values = [t.values[0] if t.values else None for n in numbers(html) for t in [made.trials[n]]]
+    present = [v for v in values if v is not None]
+    assert present == sorted(present, reverse=True)
+    assert values[len(present) :] == [None] * (80 - len(present))
+
+
+def test_the_csv_holds_every_parameter_and_no_formula():
+    made = study([trial(n, n / 9, params={"=cmd": "=1+1", "x": 0.5}) for n in range(9)])
+    rows = list(csv.reader(io.StringIO(trials_tab.to_csv(made, Choices()))))
+    assert rows[0] == ["number", "state", "roc_auc", "'=cmd", "x", "started", "seconds"]
+    assert len(rows) == 10
+    assert rows[1][3] == "'=1+1"
+
+
+def test_what_the_page_cannot_have_sent_is_passed_over():
+    choices = Choices()
+    for key, value in (
+        (1, "x"),
+        ("unknown", "x"),
+        ("filter", ["x"]),
+        ("rows", "many"),
+        ("column:" + "a" * 9999, True),
+    ):
+        choices.set(key, value)
+    assert render("trials", study(boosting(9)), choices=choices).text
+
+
+def test_a_column_can_be_left_out_and_another_taken_in():
+    made = study([trial(n, 0.5, params={f"p{i}": i for i in range(30)}) for n in range(3)])
+    choices = chosen(**{"column:p0": False, "column:p20": True})
+    text = render("trials", made, choices=choices).text
+    assert "p20" in text.partition("time")[0]
+    html = TABS["trials"][1](made, PlayedStudy(1, 1).reader(), choices)
+    heads = re.findall(r'data-onb-key="sort:param:(\w+)"', html)
+    assert "p20" in heads
+    assert "p0" not in heads
+
+
+def test_two_objectives_show_front_and_hypervolume():
+    made = study([trial(n, n / 9, (n - 9) ** 2 / 9) for n in range(20)], directions=("minimize", "minimize"))
+    text = render("history", made).text
+    assert "Pareto front" in text
+    assert "Hypervolume" in text
+
+
+def test_runs_tell_what_they_resume_and_what_changed():
+    text = render("runs", study(boosting(9))).text
+    assert "jobs 1 → 4" in text
+    assert "kernel ended" in text
+    assert "-x = 1" in text
+    assert "+x = 2" in text
+
+
+def test_the_log_shows_no_terminal_escape():
+    text = render("log", study(boosting(9))).text
+    assert "<b>hello</b>" in text
+    assert "\x1b" not in text
+
+
+def test_the_report_is_one_page_without_script_and_without_dead_controls():
+    page = document(study(boosting(120)), PlayedStudy(40, 1e9).reader())
+    assert not re.search(r"<script|<link|<iframe|\burl\(|@import|https?:|\son\w+=", page)
+    assert not re.search(r"<(button|select|input)", page)
+    for section in ("History", "Parameters", "Learning curves", "Trials", "Runs", "Code"):
+        assert f"<h2>{section}</h2>" in page
+
+
+@pytest.mark.parametrize("tab", ["history", "parameters", "trials"])
+def test_a_tab_of_ten_thousand_trials_is_drawn_in_a_moment(tab):
+    params = [{f"p{i}": (n * (i + 7) % 101) / 101 for i in range(30)} for n in range(10_000)]
+    made = study([trial(n, (n * 7919 % 10_007) / 10_007, params=params[n]) for n in range(10_000)])
+    begin = time.thread_time()
+    html = TABS[tab][1](made, PlayedStudy(1, 1).reader(), Choices())
+    assert (
+        time.thread_time() - begin < 0.5
+    )  # about 40 ms where nothing else runs; benchmarks/panel.py measures
+    assert len(html) < 120_000

@@ -1,0 +1,84 @@
+"""How numbers, durations and names read."""
+
+import math
+
+import pytest
+
+from display.example import study, trial
+from optuna_nb.display import wording
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.42, "0.42 s"),
+        (12.4, "12 s"),
+        (59.9, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7500, "2 h 05 min"),
+        (273600, "3 d 4 h"),
+    ],
+)
+def test_a_duration_is_said_in_its_two_largest_units(seconds, said):
+    assert wording.duration(seconds) == said
+
+
+@pytest.mark.parametrize("seconds", [None, math.inf, math.nan])
+def test_a_duration_that_is_not_known_is_a_dash(seconds):
+    assert wording.duration(seconds) == wording.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("per_second", "said"),
+    [
+        (12.34, "12.3 trials/s"),
+        (1320.4, "1,320 trials/s"),
+        (999.7, "1,000 trials/s"),
+        (0.5, "30 trials/min"),
+        (0.01, "36 trials/h"),
+        (1e-5, "0.036 trials/h"),
+        (0, wording.NOTHING),
+    ],
+)
+def test_a_rate_is_said_in_the_unit_that_leaves_a_readable_number(per_second, said):
+    assert wording.rate(per_second) == said
+
+
+def test_numbers_of_a_column_share_their_decimals():
+    assert wording.column([0.1, 0.0025, 0.03]) == ["0.10000", "0.00250", "0.03000"]
+
+
+def test_numbers_of_very_different_size_keep_their_own_exponents():
+    assert wording.column([1e-9, 2.5]) == ["1e-09", "2.5"]
+
+
+def test_a_column_may_mix_numbers_text_truth_and_nothing():
+    assert wording.column([0.5, "gini", True, None, 3]) == ["0.500", "gini", "True", "None", "3"]
+
+
+def test_scores_keep_six_digits_and_stand_not_finite_values():
+    assert wording.scores([0.98231, None, math.inf]) == ["0.982310", wording.NOTHING, "inf"]
+    assert wording.scores([123456.7, 1.0]) == ["123457", "1"]
+
+
+def test_durations_of_a_column_share_their_decimals():
+    assert wording.durations([0.99, None, 1]) == ["0.99 s", wording.NOTHING, "1.00 s"]
+    assert wording.durations([0.0123]) == ["0.012 s"]
+    assert wording.durations([5, 185]) == ["5 s", "3 min 05 s"]
+
+
+def test_a_name_loses_line_breaks_terminal_escapes_and_marks_that_turn_the_text_around():
+    said = wording.clip("a\nb\x1b[31m\u202ec", 40)
+    assert said == "a b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}c"
+
+
+def test_a_long_name_is_cut_to_the_limit():
+    assert wording.clip("x" * 10**6, 40) == "x" * 39 + "…"
+
+
+def test_progress_says_what_is_done_and_what_is_to_go():
+    trials = [trial(n, 0.5) for n in range(42)]
+    assert wording.progress(study(trials)) == "42 of 100 done, 58 to go"
+    assert wording.progress(study(trials, target=42)) == "42 of 42 done"
+    assert wording.progress(study(trials, target=3)) == "42 done, 3 asked for"
+    assert wording.progress(study(trials, target=None)) == "42 done, no limit"

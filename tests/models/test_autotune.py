@@ -1,0 +1,398 @@
+"""Real models tuned on small real data."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import optuna_nb
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.autotune import AutotuneOptions, prepare
+from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING
+from optuna_nb.models.sklearn_model import CLASSIFIERS, REGRESSORS
+
+
+def outcome(handle):
+    return [(t.number, t.state.name, t.value, t.params) for t in handle.study.trials]
+
+
+def test_xgboost_is_tuned_refitted_and_ready_to_predict(tuned, cancer):
+    X, y = cancer
+    handle = tuned("xgboost", X, y, trials=6, metric="roc_auc", folds=3)
+
+    assert handle.study.direction.name == "MAXIMIZE"
+    assert handle.best_value > 0.98
+    assert roc_auc_score(y, handle.best_model.predict_proba(X)[:, 1]) > 0.99
+    assert handle.best_model is handle.best_model  # fitted once
+    assert handle.best_model.n_estimators == handle.best_trial.user_attrs["rounds"]
+
+
+def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library_does(tuned, cancer):
+    from xgboost import XGBClassifier
+
+    X, y = cancer
+    handle = tuned("xgboost", X, y, trials=1, folds=3)
+
+    first = handle.study.trials[0]
+    folds = StratifiedKFold(3, shuffle=True, random_state=33)
+    expected = cross_val_score(XGBClassifier(n_jobs=1), X, y, cv=folds, scoring="neg_log_loss")
+    assert first.user_attrs[SETTING] == LIBRARY_DEFAULTS
+    assert first.user_attrs["fold_scores"] == pytest.approx(list(-expected), rel=1e-6)
+
+
+def test_the_rounds_that_score_a_fold_are_chosen_by_the_other_folds(cancer):
+    import threading
+
+    from optuna_nb.models.evaluation import common_rounds
+
+    X, y = cancer
+    evaluation = prepare(AutotuneOptions(model="xgboost", X=X, y=y, folds=3)).objective.evaluate
+    params = {"learning_rate": 0.3, "max_depth": 3}
+    fits = [evaluation.learner.fit_fold(k, params, 1, threading.Event()) for k in range(3)]
+    own = [evaluation._score(k, fit, None) for k, fit in enumerate(fits)]
+
+    honest = evaluation._honest(fits, own)
+
+    assert common_rounds(fits[1:]) == int(
+        np.mean([np.pad(f.curve, (0, 999 - len(f.curve)), mode="edge") for f in fits[1:]], axis=0).argmin()
+        + 1
+    )
+    assert honest != own
+    assert np.mean(honest) >= np.mean(own)
+
+
+@pytest.mark.parametrize("model", ["xgboost", "logistic"])
+def test_a_study_that_goes_on_after_a_stop_ends_as_one_that_was_left_alone(tuned, iris, model):
+    whole = tuned(model, *iris, trials=8, folds=3, name="whole")
+    tuned(model, *iris, trials=3, folds=3, name="halved")
+    halved = tuned(model, *iris, trials=8, folds=3, name="halved")
+
+    assert halved.note.startswith("resumed halved@1: 3 of 8 done")
+    assert outcome(halved) == outcome(whole)
+
+
+def test_a_trial_ends_the_same_with_folds_in_threads_or_one_by_one(tuned, cancer):
+    space = {"learning_rate": (0.15, 0.3), "max_depth": (1, 4)}
+    found = [
+        outcome(tuned("xgboost", *cancer, trials=7, name=f"jobs{n}", fold_jobs=n, folds=3, space=space))
+        for n in (1, 3)
+    ]
+
+    assert found[0] == found[1]
+    assert any(state == "PRUNED" for _, state, _, _ in found[0])
+
+
+def test_random_then_tpe_is_one_study_with_two_runs(tuned, iris):
+    tuned("ridge", *iris, trials=4, sampler="random", metric="accuracy")
+    handle = tuned("ridge", *iris, trials=8, sampler="tpe", metric="accuracy")
+
+    assert handle.snapshot().done == 8
+    assert len(handle.runs) == 2
+
+
+def test_other_data_or_another_space_begin_a_new_version_and_say_so(tuned, diabetes):
+    X, y = diabetes
+    tuned("ridge", X, y, trials=2)
+    assert tuned("ridge", X, y, trials=2).name == "study@1"
+
+    changed = tuned("ridge", X, y + 1, trials=2)
+    assert (changed.name, "data y changed" in changed.note) == ("study@2", True)
+    changed = tuned("ridge", X, y + 1, trials=2, space={"alpha": (1.0, 2.0)})
+    assert (changed.name, "search space changed" in changed.note) == ("study@3", True)
+
+
+def frame_with_text(rows=240):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=rows), "gap": rng.normal(size=rows)})
+    frame["kind"] = rng.choice(["a", "b", "c"], rows)
+    frame["level"] = pd.Categorical(rng.choice(["low", "high"], rows))
+    y = np.where((frame["x"] + (frame["kind"] == "a") + rng.normal(0, 0.3, rows)) > 0.3, "yes", "no")
+    frame.loc[::5, "gap"] = np.nan
+    frame.loc[::9, "kind"] = None
+    return frame, y
+
+
+@pytest.mark.parametrize("model", ["xgboost", "hist_gradient_boosting", "random_forest", "logistic", "knn"])
+def test_strings_categories_gaps_and_text_labels_just_work(tuned, model):
+    X, y = frame_with_text()
+    before = X.copy()
+
+    handle = tuned(model, X, y, trials=3, folds=3)
+
+    new = pd.DataFrame({"x": [2.0], "gap": [np.nan], "kind": ["never seen"], "level": ["low"]})
+    assert list(handle.best_model.predict(new)) == ["yes"]
+    assert list(handle.best_model.classes_) == ["no", "yes"]
+    assert handle.best_model.score(X, y) > 0.8
+    pd.testing.assert_frame_equal(X, before)
+
+
+def test_catboost_takes_strings_though_scikit_learn_cannot_clone_it_with_them(tuned):
+    X, y = frame_with_text()
+
+    handle = tuned("catboost", X, y, trials=3, folds=2, fix={"iterations": 30})
+
+    assert handle.best_model.score(X, y) > 0.8
+    assert {t.params.get("bootstrap_type") for t in handle.study.trials} <= {"MVS", "Bayesian"}
+
+
+def test_catboost_stops_early_on_shared_pools(tuned, iris):
+    handle = tuned(
+        "catboost", *iris, trials=2, folds=2, space={"learning_rate": (0.2, 0.3)}, fix={"depth": 2}
+    )
+
+    assert handle.study.trials[1].user_attrs["rounds"] < 500
+    assert log_loss(iris[1], handle.best_model.predict_proba(iris[0])) < 0.3
+
+
+def test_a_pipeline_is_preprocessed_inside_each_fold(tuned, iris):
+    seen = []
+
+    class Counting(TransformerMixin, BaseEstimator):
+        def fit(self, X, y=None):
+            seen.append(len(X))
+            self.n_features_in_ = X.shape[1]
+            return self
+
+        def transform(self, X):
+            return X
+
+    handle = tuned(
+        make_pipeline(Counting(), RandomForestClassifier(20)),
+        *iris,
+        trials=3,
+        folds=3,
+        fix={"n_estimators": 20},
+    )
+
+    assert sorted(set(seen)) == [100, 150]  # training rows of a fold, and all rows for the refit
+    assert seen.count(100) == 3  # once a fold, for all trials
+    assert handle.best_model.predict(iris[0][:2]).shape == (2,)
+
+
+def test_an_estimator_of_ones_own_takes_a_space_of_ones_own(tuned, diabetes):
+    class Mine(Ridge):
+        pass
+
+    with pytest.raises(InvalidOptionError, match="Mine has no search space of ours"):
+        tuned(Mine(), *diabetes)
+
+    handle = tuned(Mine(fit_intercept=True), *diabetes, space={"alpha": (0.01, 10.0, "log")})
+    assert type(handle.best_model) is Mine
+    assert handle.study.direction.name == "MINIMIZE"
+
+
+def test_parameters_of_the_users_estimator_are_kept(tuned, iris):
+    from xgboost import XGBClassifier
+
+    handle = tuned(XGBClassifier(max_delta_step=3), *iris, trials=2, folds=2)
+
+    assert handle.best_model.max_delta_step == 3
+
+
+def test_a_fixed_parameter_stays_and_its_code_says_so(tuned, cancer):
+    handle = tuned("xgboost", *cancer, trials=3, folds=2, fix={"learning_rate": 0.3})
+
+    assert "learning_rate" not in handle.best_params
+    assert "learning_rate=0.3" in handle.study.user_attrs["code"]
+
+
+@pytest.mark.parametrize("model", ["xgboost", "logistic", "hist_gradient_boosting"])
+def test_the_printed_code_builds_the_best_model(tuned, iris, model):
+    handle = tuned(model, *iris, trials=3, folds=2)
+
+    namespace = {}
+    exec(handle.study.user_attrs["code"], namespace)  # noqa: S102 - it is there to be run
+    rebuilt = namespace["model"].fit(*iris)
+
+    assert np.allclose(rebuilt.predict_proba(iris[0]), handle.best_model.predict_proba(iris[0]), atol=1e-6)
+
+
+def test_the_holdout_is_seen_by_no_trial_and_looked_at_once(tuned, cancer):
+    X, y = cancer
+    handle = tuned("xgboost", X, y, trials=3, folds=3, holdout=0.25)
+    attributes = handle.study.user_attrs["holdout"]
+    tuned("xgboost", X, y, trials=3, folds=3, holdout=0.25)
+
+    prepared = prepare(AutotuneOptions(model="xgboost", X=X, y=y, holdout=0.25))
+    assert prepared.objective.evaluate.learner.problem.n_rows == 569 - attributes["rows"]
+    assert attributes["looks"] == 1
+    assert 0 < attributes["score"] < 0.3
+    assert handle.study.user_attrs["holdout"] == attributes
+
+
+def test_the_gain_over_the_defaults_has_an_interval(tuned, cancer):
+    mean, low, high = tuned("xgboost", *cancer, trials=4).study.user_attrs["gain_over_defaults"]
+
+    assert low <= mean <= high
+    assert mean >= 0
+
+
+def test_sample_weights_are_used_in_fitting_and_in_scoring(diabetes):
+    X, y = diabetes
+    weights = np.where(np.arange(len(y)) < 200, 1.0, 1e-6)
+    plain = prepare(AutotuneOptions(model="ridge", X=X, y=y)).objective
+    weighted = prepare(AutotuneOptions(model="ridge", X=X, y=y, sample_weight=weights)).objective
+
+    import optuna
+
+    scores = []
+    for objective in (plain, weighted):
+        study = optuna.create_study()
+        study.enqueue_trial({"alpha": 1.0})
+        scores.append(objective.evaluate(study.ask()))
+    assert scores[0] != scores[1]
+    assert "data sample_weight" in weighted.fingerprint
+
+
+def test_groups_and_splitters_are_taken(tuned, iris):
+    groups = np.tile(np.arange(10), 15)
+
+    assert tuned("logistic", *iris, trials=2, groups=groups, folds=3, name="a").best_value < 0.5
+    assert tuned("logistic", *iris, trials=2, groups=groups, cv=GroupKFold(3), name="b").best_value < 0.5
+
+
+def test_unbalanced_classes_may_be_weighted(tuned, cancer):
+    X, y = cancer
+    rows = np.flatnonzero((y == 1) | (np.arange(len(y)) % 4 == 0))
+
+    handle = tuned("xgboost", X.iloc[rows], y.iloc[rows], trials=5, folds=2, metric="balanced_accuracy")
+
+    assert {"none", "balanced"} >= {t.params["class_weight"] for t in handle.study.trials}
+
+
+def test_several_classes_may_be_weighted_too(tuned, iris):
+    X, y = iris[0][:120], iris[1][:120]
+
+    handle = tuned(
+        "xgboost", X, y, trials=2, folds=2, metric="f1_macro", space={"class_weight": ["balanced"]}
+    )
+
+    assert handle.best_value > 0.9
+
+
+def test_the_bluecast_preset_runs(tuned, iris):
+    handle = tuned(
+        "xgboost", *iris, trials=2, folds=2, preset="bluecast", space={"learning_rate": (0.2, 0.3)}
+    )
+
+    assert "max_bin" in handle.study.trials[1].params
+
+
+def test_trials_at_the_same_time_share_the_data(tmp_path, iris):
+    from optuna_nb.records import TuneOptions
+    from optuna_nb.tuning import api
+
+    prepared = prepare(AutotuneOptions(model="xgboost", X=iris[0], y=iris[1], jobs=2, folds=3))
+    options = TuneOptions(
+        name="two", storage=f"sqlite:///{tmp_path}/t.db", trials=8, jobs=2, seed=1, pruner="none"
+    )
+    alone = replace(options, name="one", jobs=1)
+
+    two = api.start(prepared.objective, options).wait()
+    one = api.start(prepared.objective, alone).wait()
+
+    assert [t.value for t in two.study.trials[:2]] == [t.value for t in one.study.trials[:2]]
+
+
+def test_a_missing_library_names_the_extra(monkeypatch):
+    from optuna_nb.models import catalogue
+
+    monkeypatch.setattr(catalogue.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InvalidOptionError, match=r"optuna-nb\[lab\]"):
+        catalogue.find_model("catboost")
+
+
+def test_autotune_imports_neither_xgboost_nor_catboost_until_they_are_used():
+    code = (
+        "import sys, optuna_nb.cell.autotune\n"
+        "from optuna_nb.models.autotune import *\n"
+        "prepare(AutotuneOptions(model='ridge', X=[[1.0], [2.0]] * 9, y=[0.5, 1.5, 2.5] * 6))\n"
+        "assert not {'xgboost', 'catboost'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"model": "xgbost"}, "did you mean xgboost"),
+        ({"model": RandomForestClassifier}, "make a model of it"),
+        ({"model": 3}, "give a name as xgboost"),
+        ({"model": "lasso", "problem": "classification"}, "lasso is not for"),
+        ({"model": "logistic", "metric": "acuracy"}, "did you mean accuracy"),
+        ({"model": "logistic", "holdout": 2.0}, "share of the rows"),
+        ({"model": "logistic", "preset": "wild"}, "--preset takes"),
+        ({"model": "logistic", "fix": {"C": 1.0}}, "leave one free"),
+        ({"model": "logistic", "X": None}, "--data df --target column"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_fix(iris, options, says):
+    with pytest.raises(InvalidOptionError, match=says) as caught:
+        prepare(AutotuneOptions(**{"X": iris[0], "y": iris[1], **options}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("table", "data"), [(CLASSIFIERS, "iris"), (REGRESSORS, "diabetes")])
+def test_every_known_model_is_tuned(tuned, table, data, request):
+    X, y = request.getfixturevalue(data)
+    for model in table:
+        fix = {"n_estimators": 10} if "forest" in model or "extra" in model else {}
+        handle = tuned(model, X, y, trials=2, folds=2, name=model, fix=fix)
+        assert handle.best_model.predict(X[:2]).shape == (2,)
+
+
+def test_a_classifier_without_probabilities_is_refused_a_metric_that_needs_them(tuned, cancer):
+    with pytest.raises(InvalidOptionError, match="gives no probabilities"):
+        tuned("ridge", *cancer, metric="log_loss")
+    assert tuned("ridge", *cancer, metric="roc_auc", trials=2).best_value > 0.98
+
+
+def test_data_and_target_stand_for_rows_and_target(tuned):
+    frame, y = frame_with_text()
+    frame["left"] = y
+
+    handle = tuned("logistic", data=frame, target="left", trials=2)
+
+    assert list(handle.best_model.classes_) == ["no", "yes"]
+    with pytest.raises(InvalidOptionError, match="--target names a column"):
+        tuned("logistic", data=frame, target="gone")
+
+
+def test_scaling_belongs_to_the_model_that_needs_it(tuned, cancer):
+    handle = tuned("logistic", *cancer, trials=2)
+
+    assert isinstance(handle.best_model[0], StandardScaler)
+    assert handle.best_value < 0.12
+
+
+def test_the_users_own_estimator_stays_as_it_is_where_it_can(tuned, iris):
+    own = LogisticRegression(max_iter=500)
+
+    assert type(tuned(own, *iris, trials=2).best_model) is LogisticRegression
+
+
+def test_the_records_keep_what_the_model_scores_with_its_defaults(tmp_path):
+    storage = f"sqlite:///{tmp_path / 'records.db'}"
+    X, y = load_iris(return_X_y=True)
+    study = optuna_nb.autotune(
+        "logistic", X, y, name="plain", trials=4, cv=3, seed=1, storage=storage, wait=True
+    )
+    results = study.runs["results"][0]
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        ((metrics, seconds),) = connection.execute("SELECT metrics, training_time FROM model_runs")
+    assert results["baseline_score"] == study.study.trials[0].value
+    assert str(results["baseline_score"])[:8] in metrics
+    assert seconds > 0

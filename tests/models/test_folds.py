@@ -1,0 +1,58 @@
+"""Which rows a fold learns from and is scored on."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import TimeSeriesSplit
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.folds import make_folds, split_holdout
+from optuna_nb.models.problem import read_problem
+
+X = np.arange(240.0).reshape(120, 2)
+Y = np.array([0, 0, 0, 1] * 30)
+
+
+def test_classes_are_spread_evenly_and_every_row_scores_once():
+    folds, text = make_folds(read_problem(X, Y), folds=5)
+
+    assert text == "5 folds of StratifiedKFold (shuffled)"
+    assert sorted(np.concatenate([fold.score for fold in folds])) == list(range(120))
+    assert {int(Y[fold.score].sum()) for fold in folds} == {6}
+
+
+def test_rows_of_a_group_stay_together_also_in_the_holdout():
+    groups = np.repeat(np.arange(12), 10)
+    problem = read_problem(X, Y, groups=groups)
+
+    folds, _ = make_folds(problem, folds=3)
+    kept, apart = split_holdout(problem, 0.25, seed=1)
+
+    assert all(not set(groups[fold.train]) & set(groups[fold.score]) for fold in folds)
+    assert not set(groups[kept]) & set(groups[apart])
+
+
+@pytest.mark.parametrize(
+    ("cv", "count"), [(3, 3), (0.25, 1), (TimeSeriesSplit(4), 4), ([(range(90), range(90, 120))], 1)]
+)
+def test_cv_is_a_number_a_share_a_splitter_or_the_rows_themselves(cv, count):
+    folds, _ = make_folds(read_problem(X, Y), cv)
+
+    assert len(folds) == count
+
+
+def test_repeats_split_anew_and_the_seed_decides():
+    problem = read_problem(X, Y)
+
+    folds, _ = make_folds(problem, folds=2, repeats=3, seed=1)
+    again, _ = make_folds(problem, folds=2, repeats=3, seed=1)
+    other, _ = make_folds(problem, folds=2, repeats=3, seed=2)
+
+    assert len(folds) == 6
+    assert all((a.score == b.score).all() for a, b in zip(folds, again, strict=True))
+    assert any((a.score != b.score).any() for a, b in zip(folds, other, strict=True))
+
+
+@pytest.mark.parametrize("cv", [1, 1.5, "five"])
+def test_what_cannot_split_is_refused(cv):
+    with pytest.raises(InvalidOptionError):
+        make_folds(read_problem(X, Y), cv)

@@ -1,0 +1,76 @@
+"""Metrics in the sign that the field reads them."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    fbeta_score,
+    get_scorer,
+    get_scorer_names,
+    log_loss,
+    make_scorer,
+    mean_pinball_loss,
+)
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.metrics import as_estimator, find_metric
+from optuna_nb.models.problem import read_problem
+
+X = np.arange(40.0).reshape(20, 2)
+BINARY = read_problem(X, [0, 1] * 10)
+NUMBERS = read_problem(X, np.linspace(0.5, 9, 20))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "direction"),
+    [
+        ("neg_log_loss", "log_loss", "minimize"),
+        ("log_loss", "log_loss", "minimize"),
+        ("roc_auc", "roc_auc", "maximize"),
+        ("rmse", "root_mean_squared_error", "minimize"),
+        ("r2", "r2", "maximize"),
+        (make_scorer(mean_pinball_loss, greater_is_better=False), "mean_pinball_loss", "minimize"),
+        (make_scorer(fbeta_score, beta=2), "fbeta_score", "maximize"),
+    ],
+)
+def test_the_name_has_no_minus_and_the_direction_is_right(name, shown, direction):
+    metric = find_metric(name, BINARY)
+
+    assert (metric.name, metric.direction) == (shown, direction)
+
+
+def test_a_loss_is_a_positive_number_and_equals_the_function_of_scikit_learn():
+    probabilities = np.column_stack([np.linspace(0.9, 0.1, 20), np.linspace(0.1, 0.9, 20)])
+
+    found = find_metric("log_loss", BINARY).score(as_estimator(probabilities, BINARY), X, BINARY.y)
+
+    assert found == pytest.approx(log_loss(BINARY.y, probabilities), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name", ["roc_auc", "accuracy", "average_precision", "f1", "balanced_accuracy", "neg_brier_score"]
+)
+def test_predictions_made_before_score_as_a_fitted_model_does(name):
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression().fit(X, BINARY.y)
+    ready = as_estimator(model.predict_proba(X), BINARY)
+
+    assert get_scorer(name)(ready, X, BINARY.y) == pytest.approx(get_scorer(name)(model, X, BINARY.y))
+
+
+def test_sample_weights_count():
+    metric = find_metric("rmse", NUMBERS)
+    ready = as_estimator(np.zeros(20), NUMBERS)
+    heavy = np.where(np.arange(20) == 0, 1.0, 0.0)
+
+    assert metric.score(ready, X, NUMBERS.y, heavy) == pytest.approx(0.5)
+
+
+def test_every_scorer_of_scikit_learn_is_known():
+    for name in get_scorer_names():
+        assert find_metric(name, BINARY).direction in ("minimize", "maximize")
+
+
+def test_a_misspelt_metric_names_the_nearest():
+    with pytest.raises(InvalidOptionError, match="did you mean roc_auc"):
+        find_metric("rocauc", BINARY)

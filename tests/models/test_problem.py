@@ -1,0 +1,65 @@
+"""What y says about the problem."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.problem import Task, read_problem
+
+X = np.arange(80.0).reshape(40, 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        ([0, 1] * 20, Task.BINARY),
+        (["no", "yes"] * 20, Task.BINARY),
+        ([True, False] * 20, Task.BINARY),
+        ([1.0, 2.0] * 20, Task.BINARY),
+        ([1, 2, 3, 4] * 10, Task.MULTICLASS),
+        (pd.Series(["a", "b"] * 20, dtype="category"), Task.BINARY),
+        (np.linspace(0, 1, 40), Task.REGRESSION),
+        (list(range(40)), Task.REGRESSION),
+    ],
+)
+def test_the_kind_of_problem_is_found_from_y(y, task):
+    assert read_problem(X, y).task is task
+
+
+def test_labels_come_back_as_the_user_gave_them():
+    problem = read_problem(X, ["no", "yes"] * 20)
+
+    assert list(problem.labels[:2]) == ["no", "yes"]
+    assert set(problem.y) == {0, 1}
+
+
+def test_the_user_may_know_better_than_y():
+    assert read_problem(X, [1, 2, 3, 4] * 10, task="regression").task is Task.REGRESSION
+
+
+def test_strings_and_categories_are_found_and_numbers_are_not():
+    frame = pd.DataFrame({"a": [1.0, None] * 20, "b": ["x", "y"] * 20, "c": pd.Categorical([1, 2] * 20)})
+
+    problem = read_problem(frame, [0, 1] * 20)
+
+    assert problem.categorical == ("b", "c")
+    assert "17 % missing" in problem.describe()
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "says"),
+    [
+        (X, [0, 1], "40 rows"),
+        (X, [0, None] * 20, "drop them"),
+        (X, ["a"] * 40, "one class only"),
+        (X, [0] * 39 + [1], "has one row"),
+        (X[:, 0], [0, 1] * 20, "reshape"),
+        (np.where(X == 1, np.inf, X), [0, 1] * 20, "infinite"),
+        (pd.DataFrame({"t": pd.date_range("2020", periods=40)}), [0, 1] * 20, "holds times"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused_in_one_line_that_names_the_fix(X, y, says):
+    with pytest.raises(InvalidOptionError, match=says) as caught:
+        read_problem(X, y)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""The second step around the best, and several models in one call."""
+
+import optuna
+import pytest
+
+from optuna_nb.cell.api import tune
+from optuna_nb.cell.autotune import autotune, refine_study
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.tuning import background
+
+
+@pytest.fixture
+def storage(tmp_path):
+    yield f"sqlite:///{tmp_path}/tuning.db"
+    background.shut_down_all()
+
+
+def test_the_child_tries_nine_tenths_to_eleven_tenths_of_the_best_and_keeps_the_rest(storage, iris):
+    parent = autotune("xgboost", *iris, name="flowers", trials=4, folds=2, storage=storage, wait=True)
+
+    child = refine_study(parent, ["learning_rate"], trials=5).wait()
+
+    centre = parent.best_params
+    values = {t.params["learning_rate"] / centre["learning_rate"] for t in child.study.trials}
+    assert child.name == "flowers_refined@1"
+    assert all(min(abs(v - f) for f in (0.9, 0.95, 1, 1.05, 1.1)) < 1e-9 for v in values)
+    assert all(t.params["max_depth"] == centre["max_depth"] for t in child.study.trials)
+    assert child.study.trials[0].params["learning_rate"] == centre["learning_rate"]
+    assert child.study.user_attrs["refines"]["study"] == parent.name
+    assert child.best_model.predict(iris[0][:1]).shape == (1,)
+
+
+def test_the_child_is_kept_only_if_it_is_better(storage, iris):
+    best = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, refine=True, wait=True)
+    parent = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, wait=True)
+
+    assert best.best_value <= parent.best_value
+
+
+def test_another_centre_is_another_version_of_the_child(storage, iris):
+    parent = autotune("logistic", *iris, name="f", trials=1, folds=2, storage=storage, wait=True)
+    first = refine_study(parent, trials=2).wait()
+    parent = autotune("logistic", *iris, name="f", trials=15, folds=2, storage=storage, wait=True)
+    second = refine_study(parent, trials=2).wait()
+
+    assert (first.name, second.name) == ("f_refined@1", "f_refined@2")
+    assert "centre changed" in second.note
+
+
+def test_any_study_can_be_refined(storage):
+    def objective(trial):
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("k", 10, 90)
+
+    parent = tune(objective, name="parabola", trials=12, seed=1, storage=storage, wait=True)
+
+    better = refine_study(parent, wait=True)
+
+    assert better.best_value < parent.best_value
+    with pytest.raises(InvalidOptionError, match="no numeric parameter"):
+        refine_study(parent, ["depth"])
+
+
+def test_a_value_outside_of_its_range_is_not_tried():
+    from optuna_nb.models.refine import _values
+
+    assert _values(1.0, optuna.distributions.FloatDistribution(0.5, 1.0)) == (0.9, 0.95, 1.0)
+    assert _values(20, optuna.distributions.IntDistribution(1, 21)) == (18, 19, 20, 21)
+    assert _values(2, optuna.distributions.IntDistribution(1, 9)) == (2,)
+
+
+def test_several_models_share_one_budget_and_the_best_gets_most(storage, iris):
+    found = autotune(
+        ["logistic", "decision_tree", "knn"],
+        *iris,
+        name="iris",
+        trials=24,
+        folds=3,
+        storage=storage,
+        wait=True,
+    )
+
+    table = found.table
+    assert table["trials"].sum() == 24
+    assert table["trials"].iloc[0] == table["trials"].max()
+    assert list(table["log_loss"]) == sorted(table["log_loss"])
+    assert found.winner.name == table["study"].iloc[0]
+    assert found.winner.best_model.predict(iris[0][:1]).shape == (1,)

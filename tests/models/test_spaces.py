@@ -1,0 +1,71 @@
+"""Search spaces as data."""
+
+import numpy as np
+import optuna
+import pytest
+
+from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.metrics import find_metric
+from optuna_nb.models.presets import MODELS, find_space
+from optuna_nb.models.problem import read_problem
+from optuna_nb.models.spaces import Space, names, ranges
+
+X = np.arange(80.0).reshape(40, 2)
+PROBLEM = read_problem(X, [0, 1] * 20)
+SKEWED = read_problem(X, [0] * 32 + [1] * 8)
+LOSS = find_metric("log_loss", PROBLEM)
+AUC = find_metric("roc_auc", PROBLEM)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_opening_lies_inside_the_space_and_is_complete(model):
+    space = find_space(model, "default", PROBLEM, LOSS)
+    for setting in space.opening:
+        held = space.complete(setting)
+        assert held == dict(setting)
+        study = optuna.create_study()
+        study.enqueue_trial(held)
+        assert space.suggest(study.ask()) == {**space.fixed, **held}
+
+
+def test_the_bluecast_preset_holds_what_bluecast_searches():
+    xgboost = {p.name: p.distribution for p in find_space("xgboost", "bluecast", PROBLEM, LOSS).params}
+    assert (xgboost["learning_rate"].low, xgboost["learning_rate"].high) == (1e-3, 0.3)
+    assert (xgboost["max_bin"].low, xgboost["max_bin"].high) == (128, 1024)
+    assert xgboost["grow_policy"].choices == ("depthwise", "lossguide")
+    assert set(names(find_space("catboost", "bluecast", PROBLEM, LOSS).params)) >= {
+        *("learning_rate", "depth", "l2_leaf_reg", "bagging_temperature", "random_strength"),
+        *("subsample", "border_count", "bootstrap_type", "class_weight"),
+    }
+
+
+def test_class_weights_are_searched_only_where_they_can_help():
+    def weighted(problem, metric):
+        return "class_weight" in names(find_space("xgboost", "default", problem, metric).params)
+
+    assert weighted(SKEWED, AUC)
+    assert not weighted(SKEWED, LOSS)
+    assert not weighted(PROBLEM, AUC)
+
+
+def test_a_parameter_that_is_dead_is_not_suggested(trial):
+    space = find_space("catboost", "default", PROBLEM, LOSS).overridden(None, {"bootstrap_type": "MVS"})
+
+    assert "bagging_temperature" not in space.suggest(trial)
+
+
+def test_single_ranges_are_replaced_and_values_are_fixed(trial):
+    space = Space("x@1", ranges({"a": (0.0, 1.0), "b": (1, 9, "log"), "c": ["u", "v"]}))
+
+    changed = space.overridden({"a": (0.5, 0.6), "b": None, "d": (1, 3)}, {"c": "u"})
+
+    assert names(changed.params) == ["a", "d"]
+    assert changed.fixed == {"c": "u"}
+    assert 0.5 <= changed.suggest(trial)["a"] <= 0.6
+    assert "0.5 to 0.6" in changed.describe()
+
+
+@pytest.mark.parametrize("value", [(1,), (2, 1), (0.0, 1.0, "log"), (1, 2, "lin"), ("a", "b"), []])
+def test_a_range_that_is_none_is_refused(value):
+    with pytest.raises(InvalidOptionError, match="a: "):
+        Space("x@1", ()).overridden({"a": value}, None)

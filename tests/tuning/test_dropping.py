@@ -1,0 +1,105 @@
+"""Stop now: the trials in flight are dropped, whatever they are at, and nothing else is harmed."""
+
+import threading
+import time
+
+import pytest
+
+from harness.studies import integrity
+from optuna_nb.records import Objective, StudyState, TuneOptions
+from optuna_nb.tuning import api
+from optuna_nb.tuning.dropping import Droppable, TrialDropped
+
+
+def start(tmp_path, function, **flags):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    options = TuneOptions(name="cut", storage=url, trials=20, sampler="random", seed=1, **flags)
+    return api.start(Objective(function, "code", {"cell": "a"}), options)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_trials_in_flight_are_dropped_at_once_and_run_again_later(tmp_path, jobs):
+    forever = threading.Event()
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        while trial.number >= 3 and not forever.is_set():
+            time.sleep(0.01)
+        return x
+
+    handle = start(tmp_path, objective, jobs=jobs)
+    while handle.snapshot().done < 3:
+        time.sleep(0.02)
+    begin = time.monotonic()
+    handle.stop_now()
+    handle.wait()
+    assert time.monotonic() - begin < 1
+    snapshot = handle.snapshot()
+    assert snapshot.state is StudyState.STOPPED
+    assert [t.number for t in snapshot.trials] == [0, 1, 2]
+    assert snapshot.live == ()
+    assert "stopped now" in snapshot.note
+    assert integrity(tmp_path / "study.db") == "ok"
+
+    forever.set()
+    handle.resume().wait()
+    assert [t.number for t in handle.snapshot().trials] == list(range(20))
+
+
+def test_code_that_is_busy_with_the_gil_held_is_interrupted_too(tmp_path):
+    def objective(trial):
+        trial.suggest_float("x", 0, 1)
+        while True:
+            pass
+
+    handle = start(tmp_path, objective)
+    time.sleep(0.3)
+    handle.stop_now()
+    handle.wait(timeout=5)
+    assert handle.snapshot().done == 0
+
+
+def test_an_objective_that_catches_everything_ends_its_trial_as_usual(tmp_path):
+    begun = threading.Event()
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        try:
+            begun.set()
+            for _ in range(200):
+                time.sleep(0.01)
+        except BaseException:  # noqa: BLE001, S110 - the limit that is documented
+            pass
+        return x
+
+    handle = start(tmp_path, objective)
+    begun.wait(5)
+    time.sleep(0.05)
+    handle.stop_now()
+    handle.wait(timeout=5)
+    assert handle.snapshot().done == 1
+
+
+def test_the_exception_never_arrives_after_the_objective_has_ended():
+    for _ in range(300):
+        droppable, inside = Droppable(), threading.Event()
+        outcome = []
+
+        def work(droppable=droppable, inside=inside, outcome=outcome):
+            try:
+                with droppable.evaluating():
+                    inside.set()
+            except TrialDropped:
+                outcome.append("dropped")
+            try:
+                total = sum(range(200))
+                outcome.append(total)
+            except TrialDropped:
+                outcome.append("too late")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        inside.wait()
+        droppable.drop_all()
+        thread.join()
+        assert outcome[-1] == 19900

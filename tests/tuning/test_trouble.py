@@ -1,0 +1,138 @@
+"""A database that cannot be used gets one line that names the fix; nothing starts and nothing is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from optuna_nb.errors import StorageError
+from optuna_nb.records import Objective, StudyState, TuneOptions
+from optuna_nb.storage import database, ledger
+from optuna_nb.tuning import api, background
+
+OBJECTIVE = Objective(lambda trial: trial.suggest_float("x", 0, 1), "x", {"cell": "1"})
+
+
+@pytest.fixture
+def options(tmp_path):
+    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=5, seed=1)
+    background.shut_down_all()
+
+
+def refusal(options):
+    with pytest.raises(StorageError) as caught:
+        api.start(OBJECTIVE, options)
+    assert "\n" not in str(caught.value)
+    assert not background.running(database.sqlite_path(options.storage))
+    return str(caught.value)
+
+
+def test_a_folder_that_does_not_exist(options, tmp_path):
+    message = refusal(TuneOptions(name="s", storage=f"sqlite:///{tmp_path}/none/s.db"))
+    assert "none does not exist: create it" in message
+
+
+def test_a_file_that_is_no_database(options, tmp_path):
+    (tmp_path / "s.db").write_text("id,value\n1,2\n" * 100)
+    assert "is not an SQLite database" in refusal(options)
+
+
+def test_a_database_that_another_program_has_locked(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    api.start(OBJECTIVE, options).wait()
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert "locked by another program" in refusal(options)
+    other.close()
+    assert api.start(OBJECTIVE, options).wait().snapshot().done == 5
+
+
+def test_a_database_of_a_newer_optuna_nb(options, tmp_path):
+    api.start(OBJECTIVE, options).wait()
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("INSERT INTO optuna_nb_migrations VALUES ('from_the_future', '2100-01-01')")
+    other.commit()
+    other.close()
+    assert "made by a newer optuna_nb (from_the_future): update optuna_nb" in refusal(options)
+
+
+def test_a_database_of_a_newer_optuna(options, tmp_path):
+    api.start(OBJECTIVE, options).wait()
+    other = sqlite3.connect(tmp_path / "s.db")
+    other.execute("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    other.commit()
+    other.close()
+    assert "update Optuna" in refusal(options)
+
+
+def test_a_database_that_may_not_be_written(options, tmp_path):
+    api.start(OBJECTIVE, options).wait()
+    background.shut_down_all()
+    script = textwrap.dedent(
+        f"""
+        import os, sys
+        from optuna_nb.errors import StorageError
+        from optuna_nb.records import Objective, TuneOptions
+        from optuna_nb.tuning import api
+
+        def start(url):
+            objective = Objective(lambda trial: 1.0, "", {{"cell": "1"}})
+            return api.start(objective, TuneOptions(name="s", storage=url))
+
+        start("sqlite:///{tmp_path.parent}/other.db").wait()  # imports all that is needed
+        if os.geteuid() == 0:  # nothing is read-only for root
+            os.setuid(65534)
+        try:
+            start({options.storage!r})
+        except StorageError as error:
+            print(error)
+        """
+    )
+    for entry in tmp_path.iterdir():
+        entry.chmod(0o444)
+    tmp_path.chmod(0o555)
+    for folder in tmp_path.parents[:2]:
+        folder.chmod(0o711)
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    tmp_path.chmod(0o755)
+    assert "cannot be written: allow writing" in out.stdout, out.stderr
+    assert len(out.stdout.strip().splitlines()) == 1
+
+
+def test_a_full_disk_costs_time_and_no_trial(options, monkeypatch, caplog):
+    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.05)
+    files = []
+    open_file = database.Database.__init__
+
+    def remember(self, *arguments):
+        files.append(self)
+        open_file(self, *arguments)
+
+    monkeypatch.setattr(database.Database, "__init__", remember)
+
+    def objective(trial):
+        if trial.number == 2:
+            file = files[0]
+            (pages,) = file.connection.execute("PRAGMA page_count").fetchone()
+            file.connection.execute(f"PRAGMA max_page_count = {pages}")
+            trial.set_user_attr("big", "x" * 100_000)
+        return trial.suggest_float("x", 0, 1)
+
+    handle = api.start(Objective(objective, "x", {"cell": "1"}), options)
+    end = time.monotonic() + 10
+    while "kept in memory" not in caplog.text:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert handle.snapshot().done == 2  # the next trial waits for this one
+    files[0].connection.execute("PRAGMA max_page_count = 1000000")
+    handle.wait(timeout=20)
+    assert handle.snapshot().state is StudyState.COMPLETED
+    assert [t.number for t in handle.study.trials] == list(range(5))
+    assert "disk" in caplog.text
+    assert caplog.text.count("kept in memory") == 1
+    assert "big" in handle.study.trials[2].user_attrs

@@ -1,0 +1,377 @@
+"""A study runs in a thread, ends as asked, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from optuna_nb.errors import (
+    DirectionMismatchError,
+    InvalidOptionError,
+    LockedStudyError,
+    ObjectiveError,
+    StudyNotFoundError,
+)
+from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
+from optuna_nb.storage import questions
+from optuna_nb.storage.record_database import read_records
+from optuna_nb.tuning import api, background, capture
+
+
+def square(trial):
+    x = trial.suggest_float("x", -1, 1)
+    y = trial.suggest_float("y", -1, 1)
+    return x**2 + y**2
+
+
+def make(evaluate=square, fingerprint="1"):
+    return Objective(evaluate, f"code {fingerprint}", {"cell": fingerprint}, "Square")
+
+
+@pytest.fixture
+def options(tmp_path):
+    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=10, seed=1)
+    background.shut_down_all()
+
+
+def hexes(handle):
+    return [(t.number, t.value.hex(), {k: v.hex() for k, v in t.params.items()}) for t in handle.study.trials]
+
+
+def test_a_study_gets_as_many_trials_as_asked_for(options):
+    handle = api.start(make(), options).wait()
+    snapshot = handle.snapshot()
+    assert handle.name == "s@1"
+    assert snapshot.done == snapshot.target == 10
+    assert snapshot.state is StudyState.COMPLETED
+    assert handle.best_value == min(t.value for t in handle.study.trials)
+    assert set(handle.best_params) == {"x", "y"}
+
+
+def test_running_a_finished_study_again_adds_nothing(options):
+    before = hexes(api.start(make(), options).wait())
+    handle = api.start(make(), options).wait()
+    assert "finished: 10 of 10" in handle.note
+    assert hexes(handle) == before
+
+
+def test_a_stopped_study_goes_on_and_ends_as_if_it_had_never_stopped(options, tmp_path):
+    whole = hexes(api.start(make(), replace(options, storage=f"sqlite:///{tmp_path / 'whole.db'}")).wait())
+    api.start(make(), replace(options, trials=4)).wait()
+    handle = api.start(make(), options)
+    assert handle.note == "resumed s@1: 4 of 10 done, 6 to go"
+    assert hexes(handle.wait()) == whole
+
+
+def test_more_adds_to_what_is_there(options):
+    api.start(make(), options).wait()
+    assert api.start(make(), replace(options, trials=None, more=5)).wait().snapshot().done == 15
+
+
+def test_changed_code_begins_a_new_version_and_keeps_the_old_one(options):
+    api.start(make(), options).wait()
+    handle = api.start(make(fingerprint="2"), replace(options, trials=3)).wait()
+    assert handle.name == "s@2"
+    assert "s@1 is kept" in handle.note
+    assert "cell changed" in handle.note
+    assert api.load("s@1", options.storage).snapshot().done == 10
+    assert api.load("s", options.storage).snapshot().done == 3
+
+
+def test_code_that_changes_back_finds_its_old_version(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    api.start(make(fingerprint="2"), options).wait()
+    assert api.start(make(), options).wait().name == "s@1"
+
+
+def test_continue_goes_on_in_the_old_version(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    handle = api.start(make(fingerprint="2"), replace(options, continue_old=True)).wait()
+    assert handle.name == "s@1"
+    assert handle.snapshot().done == 10
+
+
+def test_warm_start_tries_the_best_of_the_old_version_first(options):
+    best = api.start(make(), options).wait().best_params
+    handle = api.start(make(fingerprint="2"), replace(options, warm_start=2)).wait()
+    assert handle.study.trials[0].params == best
+    assert handle.snapshot().done == 10
+
+
+def test_other_directions_are_refused(options):
+    api.start(make(), options).wait()
+    asked = replace(options, directions=("maximize",), user_directions=True)
+    with pytest.raises(DirectionMismatchError, match=r"s@1 is to minimize, not maximize: leave"):
+        api.start(make(), asked)
+
+
+def test_directions_that_are_not_named_stay_as_they_are(options):
+    api.start(make(), replace(options, directions=("maximize",), user_directions=True, trials=2)).wait()
+    assert api.start(make(), options).wait().snapshot().directions == ("maximize",)
+
+
+def test_an_error_in_the_first_trial_stops_the_run_and_leaves_its_number_free(options):
+    def broken(trial):
+        trial.suggest_float("x", 0, 1)
+        return 1 / 0
+
+    handle = api.start(make(broken), options)
+    with pytest.raises(ObjectiveError, match=r"trial 0 failed: ZeroDivisionError.*return 1 / 0"):
+        handle.wait()
+    assert handle.snapshot().state is StudyState.FAILED
+    assert handle.snapshot().done == 0
+    mended = api.start(make(fingerprint="2"), options).wait()
+    assert mended.name == "s@1"  # code that never finished a trial gives way
+    assert [t.number for t in mended.study.trials] == list(range(10))
+
+
+def test_later_errors_mark_the_trial_and_three_in_a_row_stop_the_run(options):
+    def sometimes(trial):
+        if trial.number in {2, 5, 6, 7}:
+            raise RuntimeError(f"no luck with {trial.number}")
+        return square(trial)
+
+    handle = api.start(make(sometimes), options)
+    with pytest.raises(ObjectiveError, match=r"3 trials in a row failed.*no luck with 7"):
+        handle.wait()
+    states = [t.state.name for t in handle.study.trials]
+    assert states == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "FAIL", "FAIL", "FAIL"]
+    assert handle.snapshot().count(TrialOutcome.FAILED) == 4
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), "0.5", (1.0, 2.0)])
+def test_a_value_that_is_no_score_stops_the_run_with_one_line(options, value):
+    handle = api.start(make(lambda _: value), options)
+    with pytest.raises(ObjectiveError) as caught:
+        handle.wait()
+    assert "\n" not in str(caught.value)
+
+
+def test_fold_scores_are_kept_beside_their_mean(options):
+    handle = api.start(make(lambda trial: [trial.suggest_float("x", 0, 1), 1.0]), options).wait()
+    trial = handle.best_trial
+    assert trial.value == (trial.params["x"] + 1.0) / 2
+    assert trial.user_attrs["fold_scores"] == [trial.params["x"], 1.0]
+
+
+def test_a_pruned_trial_counts_as_done(options):
+    def pruned(trial):
+        trial.report(square(trial), step=0)
+        if trial.number % 2:
+            raise optuna.TrialPruned
+        return 1.0
+
+    snapshot = api.start(make(pruned), options).wait().snapshot()
+    assert snapshot.done == 10
+    assert snapshot.count(TrialOutcome.PRUNED) == 5
+
+
+def test_pause_holds_the_next_trial_back_until_resume(options):
+    gate = threading.Semaphore(0)
+
+    def gated(trial):
+        gate.acquire()
+        return square(trial)
+
+    handle = api.start(make(gated), options)
+    gate.release(3)
+    until(lambda: handle.snapshot().done == 3)
+    handle.pause()
+    gate.release(20)
+    until(lambda: handle.snapshot().state is StudyState.PAUSED)
+    assert handle.snapshot().done == 4  # the one in flight ended
+    handle.resume()
+    assert handle.wait().snapshot().done == 10
+
+
+def test_a_handle_that_does_not_own_the_study_steers_it_through_the_database(options, monkeypatch):
+    handle = api.start(make(lambda trial: time.sleep(0.02) or square(trial)), replace(options, trials=1000))
+    until(lambda: handle.snapshot().done >= 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "find", lambda *_: None)
+        handle.stop()
+    assert handle.wait(timeout=5).snapshot().state is StudyState.STOPPED
+
+
+def test_stop_ends_the_run_and_resume_goes_on(options):
+    handle = api.start(make(lambda trial: time.sleep(0.01) or square(trial)), replace(options, trials=60))
+    until(lambda: handle.snapshot().done >= 3)
+    handle.stop()
+    handle.wait()
+    stopped = handle.snapshot()
+    assert stopped.state is StudyState.STOPPED
+    assert stopped.done < 60
+    assert handle.resume().wait().snapshot().done == 60
+
+
+def test_a_timeout_ends_the_run(options):
+    handle = api.start(make(), replace(options, trials=None, timeout=0.3)).wait(timeout=10)
+    assert handle.snapshot().state is StudyState.STOPPED
+    assert "timeout" in handle.snapshot().note
+
+
+def test_a_grid_that_is_used_up_completes_the_study(options):
+    sampler = optuna.samplers.GridSampler({"x": [-1.0, 0.0, 1.0], "y": [0.0, 1.0]})
+    handle = api.start(make(), replace(options, trials=100, sampler=sampler)).wait()
+    assert handle.snapshot().state is StudyState.COMPLETED
+    assert sorted(map(tuple, (t.params.values() for t in handle.study.trials))) == sorted(
+        (x, y) for x in (-1.0, 0.0, 1.0) for y in (0.0, 1.0)
+    )
+
+
+def test_several_jobs_share_the_work_and_lose_nothing(options):
+    handle = api.start(
+        make(lambda t: time.sleep(0.005) or square(t)), replace(options, trials=40, jobs=4)
+    ).wait()
+    assert [t.number for t in handle.study.trials] == list(range(40))
+
+
+def test_the_same_cell_run_twice_at_once_is_one_run(options):
+    slow = make(lambda trial: time.sleep(0.02) or square(trial))
+    first = api.start(slow, options)
+    second = api.start(slow, options)
+    assert "running already" in second.note
+    second.wait()
+    assert first.snapshot().done == 10
+    assert len(first.runs) == 1
+
+
+def test_a_cell_that_changes_while_it_runs_begins_its_new_version_at_once(options):
+    in_flight = threading.Event()
+    slow = make(lambda trial: in_flight.set() or time.sleep(0.5) or square(trial))
+    first = api.start(slow, options)
+    assert in_flight.wait(10)
+    began = time.monotonic()
+    second = api.start(make(fingerprint="2"), options)
+    assert time.monotonic() - began < 0.4
+    assert second.wait().name == "s@2"
+    assert first.wait().snapshot().state is StudyState.STOPPED
+
+
+def test_what_a_trial_prints_is_kept_with_the_trial(options, tmp_path, capsys):
+    capture.install()
+    try:
+        api.start(make(lambda trial: print("hello from", trial.number) or square(trial)), options).wait()
+    finally:
+        capture.uninstall()
+    connection = sqlite3.connect(tmp_path / "s.db")
+    logs = [text for (text,) in connection.execute("SELECT text FROM trial_logs ORDER BY trial_id")]
+    connection.close()
+    assert logs == [f"hello from {i}\n" for i in range(10)]
+    assert capsys.readouterr().out == ""
+
+
+def test_each_execution_is_one_tuning_run_and_a_resume_is_its_child(options):
+    api.start(make(), replace(options, trials=4, notes="first", tags=("a", "b"))).wait()
+    runs = api.start(make(), options).wait().runs
+    assert list(runs["status"]) == ["completed", "completed"]
+    assert list(runs["n_iterations"]) == [6, 4]
+    assert runs["parent_tuning_run_id"][0] == runs["id"][1]
+    assert runs["user_notes"][1] == "first"
+    assert runs["tags"][1] == ["a", "b"]
+    assert runs["tuning_method"][0] == "bayesian"
+    results = runs["results"][0]
+    assert results["best_score"] == min(entry["mean_score"] for entry in results["all_results"])
+    assert results["total_combinations"] == 10
+    assert [entry["rank"] for entry in results["all_results"]] == list(range(1, 11))
+
+
+def test_a_failed_run_keeps_its_error_and_the_best_so_far(options):
+    def breaks(trial):
+        if trial.number > 2:
+            raise KeyError("lost")
+        return square(trial)
+
+    with pytest.raises(ObjectiveError):
+        api.start(make(breaks), options).wait()
+    run = api.load("s", options.storage).runs.iloc[0]
+    assert run["status"] == "failed"
+    assert run["results"]["error_type"] == "KeyError"
+    assert len(run["results"]["all_results"]) == 3
+
+
+def test_a_plain_optuna_study_is_continued_under_its_own_name(options):
+    study = optuna.create_study(study_name="s", storage=options.storage)
+    study.optimize(square, n_trials=4)
+    study._storage.remove_session()
+    handle = api.start(make(), options).wait()
+    assert handle.name == "s"
+    assert handle.snapshot().done == 10
+
+
+def test_a_deleted_study_is_gone_with_its_versions_and_runs(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    api.start(make(fingerprint="2"), replace(options, trials=2)).wait()
+    api.delete("s", options.storage)
+    assert list(api.list_studies(options.storage)["name"]) == []
+    with pytest.raises(StudyNotFoundError):
+        api.load("s", options.storage)
+
+
+def test_a_study_that_runs_cannot_be_deleted(options):
+    handle = api.start(make(lambda t: time.sleep(0.05) or square(t)), options)
+    with pytest.raises(LockedStudyError, match="stop"):
+        api.delete("s", options.storage)
+    handle.stop()
+    handle.wait()
+
+
+@pytest.mark.parametrize("name", ["", "  ", "s@3"])
+def test_a_name_that_cannot_be_a_study_is_refused(options, name):
+    with pytest.raises(InvalidOptionError):
+        api.start(make(), replace(options, name=name))
+
+
+def until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("sampler", ["brute", "given"])
+def test_a_finished_grid_adds_nothing_when_it_is_run_again(options, sampler):
+    grid = optuna.samplers.GridSampler({"a": [0, 1], "b": [0, 1]})
+    options = replace(options, trials=30, sampler=grid if sampler == "given" else "brute")
+    pair = make(lambda trial: trial.suggest_int("a", 0, 1) + trial.suggest_int("b", 0, 1))
+    for _ in range(3):
+        handle = api.start(pair, options).wait()
+        assert handle.snapshot().done == 4
+    assert "every combination has been tried" in handle.note
+
+
+@pytest.mark.parametrize("verb", ["stop", "pause"])
+def test_a_verb_that_nobody_hears_does_not_hit_the_next_run(options, verb):
+    handle = api.start(make(), replace(options, trials=3)).wait()
+    assert getattr(handle, verb)() is False
+    assert (
+        api.start(make(lambda trial: time.sleep(0.06) or square(trial)), options).wait().snapshot().done == 10
+    )
+
+
+def test_a_bare_name_is_the_version_that_ran_last(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    api.start(make(fingerprint="2"), replace(options, trials=2)).wait()
+    assert api.load("s", options.storage).name == "s@2"
+    api.start(make(), options).wait()
+    assert api.load("s", options.storage).name == "s@1"
+    assert api.start(make(fingerprint="3"), options).wait().name == "s@3"
+
+
+def test_a_study_without_its_version_does_not_block_the_name(options):
+    study = optuna.create_study(study_name="s@1", storage=options.storage)
+    study._storage.remove_session()
+    assert api.start(make(), options).wait().name == "s@2"
+
+
+def test_a_study_means_its_newest_run_that_had_trials_to_do(options):
+    first = api.start(make(), options).wait().runs["id"][0]
+    api.start(make(), options).wait()  # adds nothing
+    with contextlib.closing(read_records(options.storage)) as records:
+        assert questions.run_ids(records, ["s", "s@1"]) == [first, first]
