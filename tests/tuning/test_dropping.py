@@ -1,5 +1,7 @@
 """Stop now: the trials in flight are dropped, whatever they are at, and nothing else is harmed."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -103,3 +105,31 @@ def test_the_exception_never_arrives_after_the_objective_has_ended():
         droppable.drop_all()
         thread.join()
         assert outcome[-1] == 19900
+
+
+PROFILE_AFTER_A_DROP = """
+import cProfile, threading
+from optuna_nb.tuning.dropping import Droppable, TrialDropped
+
+def work():
+    try:
+        with droppable.evaluating():
+            inside.set()
+            while True:
+                pass
+    except TrialDropped:
+        pass
+
+droppable, inside = Droppable(), threading.Event()
+thread = threading.Thread(target=work)
+thread.start()
+inside.wait()
+droppable.drop_all()
+thread.join()
+cProfile.run("sum(range(5))")
+"""
+
+
+def test_a_profiler_still_works_after_a_drop():
+    # in a process of its own: the fault this is about hangs in C, where no timeout of a test reaches it
+    subprocess.run([sys.executable, "-c", PROFILE_AFTER_A_DROP], check=True, timeout=20, capture_output=True)
