@@ -75,6 +75,18 @@ def start_run(
     return run_id
 
 
+def last_flags(database: RecordDatabase, study_name: str) -> dict[str, Any]:
+    """Return the flags of a study's newest run; empty where it has none."""
+    with database.records() as connection:
+        config = connection.scalar(
+            select(TuningRun.config)
+            .where(TuningRun.study_name == study_name)
+            .order_by(TuningRun.created_at.desc())
+            .limit(1)
+        )
+    return dict((config or {}).get("flags", {}))
+
+
 def _close_left_open(
     connection: sqlalchemy.Connection,
     study_name: str,

@@ -128,7 +128,8 @@ def settle(storage: StudyStorage, study_id: int, fix: Mapping[str, Any] | None) 
     if fix is None:
         return f"fixed: {in_words(before)}" if before else ""
     wanted = {name: plain(value) for name, value in fix.items()}
-    check(storage.get_all_trials(study_id, deepcopy=False), wanted)
+    trials = storage.get_all_trials(study_id, deepcopy=False)
+    check(trials, wanted)
     if wanted != before:
         storage.set_study_system_attr(study_id, FIXED, wanted)
     if not wanted:
@@ -138,7 +139,11 @@ def settle(storage: StudyStorage, study_id: int, fix: Mapping[str, Any] | None) 
         if before != wanted and _any_done(storage, study_id)
         else ""
     )
-    return f"fixed: {in_words(wanted)}{was}"
+    strange, known = unknown(trials, list(wanted))
+    hint = (
+        f"; no trial asked for {' or '.join(strange)}, only for {', '.join(sorted(known))}" if strange else ""
+    )
+    return f"fixed: {in_words(wanted)}{was}{hint}"
 
 
 def check(trials: Sequence[FrozenTrial], wanted: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError
 from optuna_nb.records import VersionRecord
-from optuna_nb.storage import versions
+from optuna_nb.storage import runs, versions
 from optuna_nb.tuning import fixing
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.ranking import rank
@@ -131,7 +131,20 @@ def _go_on(storage: StudyStorage, options: TuneOptions, found: VersionRecord, le
         note += "; --warm-start counts only where a changed cell begins a new version"
     if options.metric is not None and options.metric != found.metric:
         note += f"; its metric stays {found.metric or 'without a name'}: another one needs another study name"
+    if done:
+        note += _other_methods(storage, found.study_name, options)
     return Prepared(found, ledger, target, note)
+
+
+def _other_methods(storage: StudyStorage, study_name: str, options: TuneOptions) -> str:
+    """Say that the sampler or the pruner is another than before: what follows is drawn otherwise."""
+    before = runs.last_flags(storage.database, study_name)
+    text = ""
+    for what, given in (("sampler", options.sampler), ("pruner", options.pruner)):
+        now = given if isinstance(given, str) or given is None else type(given).__name__
+        if what in before and before[what] != now:
+            text += f"; its {what} is {now} from here on, {before[what]} before"
+    return text
 
 
 class _FinishedMeanwhileError(Exception):

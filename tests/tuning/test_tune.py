@@ -69,6 +69,24 @@ def test_a_stopped_study_goes_on_and_ends_as_if_it_had_never_stopped(options, tm
     assert hexes(handle.wait()) == whole
 
 
+def test_a_resume_with_another_sampler_or_pruner_says_so(options):
+    api.start(make(), replace(options, trials=2, sampler="random")).wait()
+    same = api.start(make(), replace(options, trials=3, sampler="random")).wait()
+    assert "from here on" not in same.note
+    other = api.start(make(), replace(options, pruner=optuna.pruners.NopPruner())).wait()
+    assert "its sampler is tpe from here on, random before" in other.note
+    assert "its pruner is NopPruner from here on, median before" in other.note
+
+
+def test_a_fixed_parameter_that_no_trial_asks_for_is_named(options):
+    handle = api.start(make(), replace(options, trials=2, fix={"z": 3})).wait()
+    assert "no trial asked" not in handle.note
+    assert (
+        "no trial asked for z, only for x, y" in api.start(make(), replace(options, fix={"z": 4})).wait().note
+    )
+    assert "no trial asked" not in api.start(make(), replace(options, trials=20, fix={"x": 0.5})).wait().note
+
+
 def test_more_adds_to_what_is_there(options):
     api.start(make(), options).wait()
     assert api.start(make(), replace(options, trials=None, more=5)).wait().snapshot().done == 15
