@@ -261,13 +261,14 @@ def test_the_same_cell_run_twice_at_once_is_one_run(options):
 
 
 def test_a_cell_that_changes_while_it_runs_begins_its_new_version_at_once(options):
-    in_flight = threading.Event()
-    slow = make(lambda trial: in_flight.set() or time.sleep(0.5) or square(trial))
+    in_flight, go_on = threading.Event(), threading.Event()
+    slow = make(lambda trial: in_flight.set() or (go_on.wait(30) and square(trial)))
     first = api.start(slow, options)
     assert in_flight.wait(10)
     began = time.monotonic()
     second = api.start(make(fingerprint="2"), options)
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 10  # the trial in flight would take 30
+    go_on.set()
     assert second.wait().name == "s@2"
     assert first.wait().snapshot().state is StudyState.STOPPED
 
