@@ -3,8 +3,11 @@
 Optuna reads every parameter of every finished trial anew for each trial, in
 Python. Here a trial enters a table of numbers once; the split into good and
 other trials, and the observations of both, are then numpy index operations.
-What is drawn from them is Optuna's own code. Studies with several directions,
-and those with too few complete trials, go Optuna's own path.
+Studies with several directions, and those with too few complete trials, are
+split by Optuna's own code. The estimator (``tpe_estimator``) serves them all.
+
+As the draws are equal, a study may go on with ``plaintpe``, which is Optuna's
+sampler as it is, and the other way round.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
+
+from optuna_nb.tuning.tpe_estimator import TableEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +132,7 @@ def _violation(trial: FrozenTrial) -> float:
 
 
 class FastTPESampler(TPESampler):
-    """TPE as Optuna draws it, reading finished trials from a table.
+    """TPE as Optuna draws it, reading finished trials from a table: parameters equal to the last bit.
 
     Takes the arguments of :class:`optuna.samplers.TPESampler`. One instance
     serves one study; its threads may share it.
@@ -135,6 +140,7 @@ class FastTPESampler(TPESampler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._parzen_estimator_cls = TableEstimator
         self._tables: list[TrialTable] = []  # at rest; a thread takes one out, as no two may fill it at once
 
     def _sample(
