@@ -16,14 +16,16 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import StorageError, StudyNotFoundError
+from optuna_nb.storage.dialect import has_table
 from optuna_nb.storage.memory import StudyMemory
 from optuna_nb.storage.rows import DISTRIBUTIONS_KEPT, decode_number, digest, local_time
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
     from optuna.distributions import BaseDistribution
+
+    from optuna_nb.storage.dialect import Connection
 
 _TRIALS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials WHERE {where}"
 _CHILDREN = {
@@ -43,14 +45,23 @@ WHOLE_STUDY = "trials.study_id = ?"
 COMMITTED_AFTER = (
     "trials.trial_id IN (SELECT trial_id FROM trial_commits WHERE trial_commits.study_id = ? AND seq > ?)"
 )
+COMMITTED_BETWEEN = (
+    "trials.study_id = ? AND trials.trial_id IN"
+    " (SELECT trial_id FROM trial_commits WHERE trial_commits.study_id = ? AND seq > ? AND seq <= ?)"
+)
 IDS_ABOVE = "trials.study_id = ? AND trials.trial_id > ?"
 ONE_TRIAL = "trials.trial_id = ?"
 _HASHES = {  # without a look at the trials, so that one that is missing there is missed
     WHOLE_STUDY: "SELECT trial_id, hash FROM trial_commits WHERE study_id = ?",
     COMMITTED_AFTER: "SELECT trial_id, hash FROM trial_commits WHERE study_id = ? AND seq > ?",
+    COMMITTED_BETWEEN: "SELECT trial_id, hash FROM trial_commits"
+    " WHERE study_id = ? AND study_id = ? AND seq > ? AND seq <= ?",
     IDS_ABOVE: "SELECT trial_id, hash FROM trial_commits WHERE study_id = ? AND trial_id > ?",
     ONE_TRIAL: "SELECT trial_id, hash FROM trial_commits WHERE trial_id = ?",
 }
+
+REMEDY = "put a copy of it in its place, or see `%tune doctor`"
+_Head = tuple[int, int, str, str | None, str | None]
 
 
 @contextlib.contextmanager
@@ -59,12 +70,12 @@ def understood(study: str) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        msg = f"{study!r} is damaged in the file: put a copy of it in its place"
-        raise StorageError(msg) from error
+        msg = f"{study!r} is damaged in the file: {REMEDY}"
+        raise StorageError(msg, code="NB502") from error
 
 
 @contextlib.contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+def one_moment(connection: Connection) -> Iterator[None]:
     """Read all that follows as of one moment, whatever others commit meanwhile.
 
     A connection that threads share is locked by the caller.
@@ -80,7 +91,7 @@ def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def load_study(connection: sqlite3.Connection, study_id: int) -> StudyMemory:
+def load_study(connection: Connection, study_id: int) -> StudyMemory:
     """Read a whole study.
 
     Raises:
@@ -91,11 +102,11 @@ def load_study(connection: sqlite3.Connection, study_id: int) -> StudyMemory:
         return _load_study(connection, study_id)
 
 
-def _load_study(connection: sqlite3.Connection, study_id: int) -> StudyMemory:
+def _load_study(connection: Connection, study_id: int) -> StudyMemory:
     found = connection.execute("SELECT study_name FROM studies WHERE study_id = ?", (study_id,)).fetchone()
     if found is None:
         msg = f"there is no study with id {study_id}"
-        raise StudyNotFoundError(msg)
+        raise StudyNotFoundError(msg, code="NB401")
     with understood(found[0]):
         memory = StudyMemory(study_id, found[0], load_directions(connection, study_id))
         memory.user_attrs = _attributes(connection, "user", study_id)
@@ -104,7 +115,7 @@ def _load_study(connection: sqlite3.Connection, study_id: int) -> StudyMemory:
     return memory
 
 
-def load_directions(connection: sqlite3.Connection, study_id: int) -> list[StudyDirection]:
+def load_directions(connection: Connection, study_id: int) -> list[StudyDirection]:
     """Read the directions of a study, by objective.
 
     Raises:
@@ -119,7 +130,7 @@ def load_directions(connection: sqlite3.Connection, study_id: int) -> list[Study
     return [StudyDirection[direction] for _, direction in rows]
 
 
-def _attributes(connection: sqlite3.Connection, kind: str, study_id: int) -> dict[str, Any]:
+def _attributes(connection: Connection, kind: str, study_id: int) -> dict[str, Any]:
     rows = connection.execute(
         f"SELECT key, value_json FROM study_{kind}_attributes WHERE study_id = ?",  # noqa: S608
         (study_id,),
@@ -127,14 +138,12 @@ def _attributes(connection: sqlite3.Connection, kind: str, study_id: int) -> dic
     return {key: json.loads(text) for key, text in rows}
 
 
-def load_trials(
-    connection: sqlite3.Connection, where: str, key: tuple[int, ...], *, study: str
-) -> list[FrozenTrial]:
+def load_trials(connection: Connection, where: str, key: tuple[int, ...], *, study: str) -> list[FrozenTrial]:
     """Read trials, in any order.
 
     Args:
         connection: Where from; nothing is written.
-        where: ``WHOLE_STUDY``, ``COMMITTED_AFTER``, ``IDS_ABOVE`` or ``ONE_TRIAL``.
+        where: ``WHOLE_STUDY``, ``ONE_TRIAL``, or another of the constants above.
         key: What the question marks of ``where`` stand for.
         study: The study's name, for messages.
 
@@ -145,9 +154,25 @@ def load_trials(
         return _load_trials(connection, where, key, study)
 
 
-def _load_trials(
-    connection: sqlite3.Connection, where: str, key: tuple[int, ...], study: str
-) -> list[FrozenTrial]:
+def check_trials(connection: Connection, where: str, key: tuple[int, ...], *, study: str) -> None:
+    """Compare trials with the hashes that were written with them; arguments as of :func:`load_trials`.
+
+    Raises:
+        StorageError: If a trial is not what was once committed.
+    """
+    with one_moment(connection):
+        for _ in _checked_rows(connection, where, key, study):
+            pass
+
+
+def _load_trials(connection: Connection, where: str, key: tuple[int, ...], study: str) -> list[FrozenTrial]:
+    return [_trial(*head, parts) for head, parts in _checked_rows(connection, where, key, study)]
+
+
+def _checked_rows(
+    connection: Connection, where: str, key: tuple[int, ...], study: str
+) -> Iterator[tuple[_Head, list[list[tuple[Any, ...]]]]]:
+    """Yield the rows of each trial, once they have been compared with its hash."""
     heads = connection.execute(_TRIALS.format(where=where), key).fetchall()
     children: dict[str, defaultdict[int, list[tuple[Any, ...]]]] = {}
     for kind, sql in _CHILDREN.items():
@@ -156,23 +181,21 @@ def _load_trials(
             groups[trial_id].append(tuple(row))
     hashes = dict(connection.execute(_HASHES[where], key)) if _has_hashes(connection) else {}
     if lost := hashes.keys() - {head[0] for head in heads}:
-        msg = f"{len(lost)} trials of {study} are missing in the file: put a copy of it in its place"
-        raise StorageError(msg)
-    trials = []
-    for trial_id, number, state, start, complete in heads:
+        msg = f"{len(lost)} trials of {study} are missing in the file: {REMEDY}"
+        raise StorageError(msg, code="NB502")
+    for head in heads:
+        trial_id, number, state, start, complete = head
         parts = [children[kind].get(trial_id, []) for kind in _CHILDREN]
         known = hashes.get(trial_id)
         if known is not None and known != digest(number, (state, start, complete), *map(sorted, parts)):
-            msg = f"trial {number} of {study} is damaged in the file: put a copy of it in its place"
-            raise StorageError(msg)
-        trials.append(_trial(trial_id, number, state, start, complete, parts))
-    return trials
+            msg = f"trial {number} of {study} is damaged in the file: {REMEDY}"
+            raise StorageError(msg, code="NB502")
+        yield head, parts
 
 
-def _has_hashes(connection: sqlite3.Connection) -> bool:
+def _has_hashes(connection: Connection) -> bool:
     """Tell whether the file has been ours: a study of plain Optuna has no such table."""
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'trial_commits'"
-    return connection.execute(sql).fetchone() is not None
+    return has_table(connection, "trial_commits")
 
 
 def _trial(  # noqa: PLR0917 - the columns of a trial

@@ -1,28 +1,32 @@
 """A study read while another connection writes it: what every view is made of.
 
-A reader opens the file read-only and asks ``PRAGMA data_version`` (3 us) before
-anything else; only what was committed since the last look is read. It never
+A reader opens the database read-only and asks whether anybody has committed anything
+(3 us on a file, one short answer of a server); only what was committed since the last
+look is read. It never
 writes, takes no lease, and works from any process.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from optuna.study import StudyDirection
 
 from optuna_nb.errors import FileGoneError
 from optuna_nb.records import LiveTrial, StudySnapshot, StudyState, TrialOutcome, TrialView
 from optuna_nb.storage import details
-from optuna_nb.storage.database import sqlite_path, translated
+from optuna_nb.storage.column_types import from_json
+from optuna_nb.storage.database import translated
+from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.lease import Owner, same_machine, this_process
 from optuna_nb.storage.loader import COMMITTED_AFTER, WHOLE_STUDY, load_directions, understood
-from optuna_nb.storage.migrations import applied_steps, open_read_only
+from optuna_nb.storage.migrations import add_workers_to_study_status, applied_steps, open_read_only
 from optuna_nb.storage.rows import text_to_time
+from optuna_nb.storage.server import Place, place
+from optuna_nb.storage.soundness import Soundness
 from optuna_nb.storage.timeline import Timeline
 from optuna_nb.storage.versions import resolve
 from optuna_nb.storage.versions import state as owned_state
@@ -32,9 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from optuna_nb.records import Curve, RunEvents, RunView, VersionView
+    from optuna_nb.records import Cluster, Curve, RunEvents, RunView, VersionView
 
 OWNER_CHECK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0  # of one look at trials of which there are very many
 _RATE_TRIALS = 20
 _CURVES = 300  # that are kept
 
@@ -50,12 +55,13 @@ class Reader:
             StorageError: If the database cannot be opened.
         """
         self._url = url
-        self._path = sqlite_path(url)
+        self._path = place(url)
         self._connection = open_read_only(url)
-        self._file = self._path.stat().st_ino
+        self._file = 0 if isinstance(self._path, Place) else self._path.stat().st_ino
         try:
             with translated(self._path), understood(name):
-                self._ours = bool(applied_steps(self._connection))
+                applied = applied_steps(self._connection)
+                self._ours, self._has_workers = bool(applied), add_workers_to_study_status.__name__ in applied
                 version = resolve(self._connection, name)
                 self._directions = load_directions(self._connection, version.study_id)
         except BaseException:
@@ -68,7 +74,9 @@ class Reader:
         self._counts: Counter[TrialOutcome] = Counter()
         self._best: TrialView | None = None
         self._last_seq = -1
-        self._seen_version: int | None = None
+        self._seen_version: int | str | None = None
+        self._soundness = Soundness(version.study_id, version.study_name)
+        self._is_checked = True  # all trials that were read are what was written
         self._owner_checked = 0.0
         self._latest: StudySnapshot | None = None
         self._curves: dict[int, Curve] = {}
@@ -79,19 +87,26 @@ class Reader:
         """Return the newest snapshot, or None where nothing has changed.
 
         Raises:
-            StorageError: If the file cannot be read.
+            StorageError: If the file cannot be read, or a trial is not what was written.
         """
         self._check_file()
         with translated(self._path), understood(self.name):
-            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            version = data_version(self._connection)
             changed = version != self._seen_version
-            if not changed and not self._owner_is_due():
+            if not changed and not self._owner_is_due() and self._is_checked:
                 return None
             self._connection.execute("BEGIN")  # all that follows is of one moment
             try:
                 if changed:
                     self._read_trials()
+                if self._ours and (changed or not self._is_checked):
+                    self._is_checked = self._soundness.check(
+                        self._connection, _CHECK_SECONDS, len(self._trials)
+                    )
                 snapshot = self._read_status()
+            except BaseException:
+                self._last_seq = -1  # what was read is read anew
+                raise
             finally:
                 self._connection.execute("COMMIT")
             self._seen_version = version
@@ -163,14 +178,16 @@ class Reader:
         Raises:
             FileGoneError: If it is gone, or another one stands in its place.
         """
+        if isinstance(self._path, Place):
+            return  # a server says so itself
         try:
             same = self._path.stat().st_ino == self._file
         except OSError:
             msg = f"{self._path} is gone: put it back, and this view goes on"
-            raise FileGoneError(msg) from None
+            raise FileGoneError(msg, code="NB503") from None
         if not same:
             msg = f"{self._path} is another file now: show the study again"
-            raise FileGoneError(msg)
+            raise FileGoneError(msg, code="NB503")
 
     def _owner_is_due(self) -> bool:
         """Tell whether it is time to ask whether the owner still lives."""
@@ -208,6 +225,7 @@ class Reader:
     def _read_status(self) -> StudySnapshot:
         state, target, elapsed, note, owner, limit = StudyState.NEW, None, 0.0, "", "", None
         live: list[LiveTrial] = []
+        cluster: Cluster | None = None
         if self._ours:
             row = self._connection.execute(
                 "SELECT state, target, elapsed, note, host, pid, pid_started, token FROM study_status"
@@ -215,11 +233,12 @@ class Reader:
                 (self._study_id,),
             ).fetchone()
             if row is not None:
-                state, (target, elapsed, note) = owned_state(row[0], row[4:7]), row[1:4]
+                state, (target, elapsed, note) = self._state(row), row[1:4]
                 self._owner_checked = time.monotonic()
                 if state.is_active:
                     owner, limit = owner_text(*row[4:7]), self._time_limit(row[7])
             live = self._read_live() if state.is_active else []
+            cluster = self._read_cluster() if state.is_active and self._has_workers else None
         return StudySnapshot(
             name=self.name,
             directions=tuple(direction.name.lower() for direction in self._directions),
@@ -230,6 +249,7 @@ class Reader:
             best=self._best,
             counts=dict(self._counts),
             live=tuple(live),
+            cluster=cluster,
             elapsed=elapsed,
             rate=rate(self._trials),
             note=note,
@@ -237,10 +257,19 @@ class Reader:
             time_limit=limit,
         )
 
+    def _state(self, row: tuple[Any, ...]) -> StudyState:
+        return owned_state(self._connection, self._study_id, row[0], row[4:7])
+
     def _time_limit(self, token: int) -> float | None:
         if self._limit[0] != token:
             self._limit = (token, details.time_limit(self._connection, self.name))
         return self._limit[1]
+
+    def _read_cluster(self) -> Cluster | None:
+        (text,) = self._connection.execute(
+            "SELECT workers FROM study_status WHERE study_id = ?", (self._study_id,)
+        ).fetchone()
+        return details.cluster(text) if text else None
 
     def _read_live(self) -> list[LiveTrial]:
         rows = self._connection.execute(
@@ -249,7 +278,7 @@ class Reader:
             (self._study_id,),
         )
         return [
-            LiveTrial(number, json.loads(params), step, value, _time(started), worker)
+            LiveTrial(number, from_json(params), step, value, _time(started), worker)
             for number, params, step, value, started, worker in rows
         ]
 

@@ -4,7 +4,7 @@ A view needs numbers, outcomes and values of all trials, parameters of most, and
 the reported steps of a few: ten thousand trials with a thousand steps each would
 not fit into memory. So parameters of a long study come when somebody first asks
 for one, and steps only for the trials that are drawn (``details``). Hashes are
-not checked here; whoever goes on with the study checks them.
+compared by :mod:`.soundness`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.rows import decode_number, text_to_time
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
     from optuna.distributions import BaseDistribution
+
+    from optuna_nb.storage.dialect import Connection
 
 ONE_TRIAL = "trials.trial_id = ?"
 _FEW = 40  # trials of a long study that are asked for one by one, before all are read
@@ -68,7 +69,7 @@ _CHANGING_PARAMS = (
 )
 
 
-def load_views(connection: sqlite3.Connection, where: str, key: tuple[int, ...], url: str) -> list[TrialView]:
+def load_views(connection: Connection, where: str, key: tuple[int, ...], url: str) -> list[TrialView]:
     """Read finished trials, by number.
 
     Args:
@@ -110,9 +111,7 @@ def load_views(connection: sqlite3.Connection, where: str, key: tuple[int, ...],
     ]
 
 
-def load_params(
-    connection: sqlite3.Connection, where: str, key: tuple[int, ...]
-) -> defaultdict[int, dict[str, Any]]:
+def load_params(connection: Connection, where: str, key: tuple[int, ...]) -> defaultdict[int, dict[str, Any]]:
     """Read the parameters of trials, by trial id, in the order in which they were suggested."""
     read: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     pairs = connection.execute(_DISTRIBUTIONS.format(where=where), key).fetchall()

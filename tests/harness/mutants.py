@@ -89,11 +89,13 @@ def by_storage(path: Path) -> Any:
 
 
 def by_reader(path: Path) -> Any:
-    """Read all of a study as a view does."""
+    """Read all of a study as a view does; no hash covers its metric and how many trials are wanted."""
     reader = Reader(f"sqlite:///{path}", NAME)
     try:
         seen = reader.snapshot()
-        return [repr(trial) for trial in seen.trials], seen.directions, seen.metric, seen.target
+        curves = reader.curves([trial.number for trial in seen.trials])
+        best = seen.best and repr(seen.best)
+        return [repr(trial) for trial in seen.trials], seen.directions, best, curves
     finally:
         reader.close()
 
@@ -123,7 +125,7 @@ class Judge:
             path.write_bytes(mutant)
             verdict = self._verdict(name, way, path)
             self.verdicts[f"{kind}: {verdict.split(':')[0]}"] += 1
-            if verdict not in ("same", "refused", "seen"):
+            if verdict not in ("same", "refused"):
                 self.findings.append(f"{mark}{kind}, {name}: {verdict}")
 
     def _verdict(self, name: str, way: Any, path: Path) -> str:
@@ -137,7 +139,4 @@ class Judge:
             return f"crash: {error!r}"
         except Exception as error:  # noqa: BLE001 - this is what is looked for
             return f"crash: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if found == self._truth[name]:
-            return "same"
-        # A view checks no hashes, so that a poll stays cheap; whoever goes on with the study does.
-        return "seen" if name == "reader" else "changed"
+        return "same" if found == self._truth[name] else "changed"

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import threading
 import time
 
 import optuna
@@ -12,6 +14,7 @@ from optuna_nb.errors import FileGoneError, StorageError
 from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
 from optuna_nb.storage import views
 from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api
 from optuna_nb.tuning.observer import trial_event
 
@@ -259,3 +262,31 @@ def test_a_missing_database_alone_says_what_to_run(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(StorageError, match="run a %%tune cell first"):
             Reader(f"sqlite:///{folder / 'optuna_nb.db'}", "seen")
+
+
+@pytest.mark.parametrize("in_the_way", [False, True], ids=["idle", "that reads just then"])
+def test_the_file_alone_is_whole_when_a_run_ends_beside_an_open_view(tmp_path, in_the_way):
+    tuned(tmp_path, trials=3)
+    path, copy = tmp_path / "study.db", tmp_path / "copy.db"
+    with contextlib.closing(Reader(f"sqlite:///{path}", "seen")) as reader:
+        reader.snapshot()
+        with contextlib.closing(sqlite3.connect(path, check_same_thread=False)) as other:
+            if in_the_way:
+                other.execute("BEGIN")
+                other.execute("SELECT count(*) FROM trials").fetchone()
+                late = threading.Timer(0.05, other.rollback)
+                database = StudyStorage(f"sqlite:///{path}")
+                study = optuna.load_study(study_name="seen@1", storage=database)
+                study.optimize(objective, n_trials=9)
+                late.start()
+                database.close()
+                late.join()
+            else:
+                tuned(tmp_path)
+        assert (tmp_path / "study.db-wal").stat().st_size
+        shutil.copy(path, copy)
+        assert len(reader.snapshot().trials) == 12
+    with contextlib.closing(Reader(f"sqlite:///{copy}", "seen")) as reader:
+        snapshot = reader.snapshot()
+    assert [trial.number for trial in snapshot.trials] == list(range(12))
+    assert not snapshot.state.is_active
