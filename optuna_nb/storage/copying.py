@@ -17,22 +17,23 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import StudyState, VersionRecord
-from optuna_nb.storage import lease, versions, writer
+from optuna_nb.storage import versions, writer
 from optuna_nb.storage.database import translated
+from optuna_nb.storage.dialect import insert_study_row, pipelined, take_trial_ids
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import changed
-from optuna_nb.storage.migrations import applied_steps, open_database, open_read_only
+from optuna_nb.storage.migrations import applied_steps, open_file, open_read_only
 from optuna_nb.storage.rows import encode, to_json
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from optuna.study import StudyDirection
 
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
 
+_AT_ONCE = 200  # trials that are sent before the server's answers are read
 _PARENTS = re.compile(r"(?s).+:parent:\d+")  # study attribute of the genetic samplers: a list of trial ids
 _NOTE = re.compile(r"(?s)(dashboard:(?:artifacts:)?)(\d+)(:.+)")  # of optuna-dashboard: an id in the key
 
@@ -57,7 +58,7 @@ def is_movable(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.RUNNING
 
 
-def read_study(connection: sqlite3.Connection, name: str) -> StudyCopy:
+def read_study(connection: Connection, name: str) -> StudyCopy:
     """Read a study whole, as of one moment.
 
     Raises:
@@ -91,7 +92,7 @@ def read_study(connection: sqlite3.Connection, name: str) -> StudyCopy:
     )
 
 
-def write_study(database: Database, copy: StudyCopy, name: str | None = None) -> str:
+def write_study(database: StudyDatabase, copy: StudyCopy, name: str | None = None) -> str:
     """Write a study into a database, in one transaction.
 
     Args:
@@ -105,69 +106,82 @@ def write_study(database: Database, copy: StudyCopy, name: str | None = None) ->
     Raises:
         InvalidOptionError: If there is a study of that name.
     """
-    version = _renamed(copy, name)
-    study_name = version.study_name if version is not None else name or copy.name
+    return write_versions(database, [copy], name)[0]
+
+
+def write_versions(
+    database: StudyDatabase, copies: Sequence[StudyCopy], name: str | None = None
+) -> list[str]:
+    """Write the versions of one study into a database, in one transaction; see :func:`write_study`."""
+    written: list[str] = []
+    ids: dict[int, int] = {}  # of a version there -> here
     with database.transaction() as connection:
-        _check_free(connection, study_name, version)
-        first = min((trial._trial_id for trial in copy.trials), default=1)
-        offset = max(lease.highest_id(connection) + 1 - first, 0)
-        (study_id,) = connection.execute(
-            "INSERT INTO studies (study_name) VALUES (?) RETURNING study_id", (study_name,)
-        ).fetchone()
-        connection.executemany(
-            "INSERT INTO study_directions (direction, study_id, objective) VALUES (?, ?, ?)",
-            [(direction.name, study_id, i) for i, direction in enumerate(copy.directions)],
-        )
-        for kind, attrs in (("user", copy.user_attrs), ("system", _moved(copy.system_attrs, offset))):
-            connection.executemany(
-                f"INSERT INTO study_{kind}_attributes (study_id, key, value_json) VALUES (?, ?, ?)",  # noqa: S608
-                [(study_id, key, to_json(value)) for key, value in attrs.items()],
-            )
-        for trial in copy.trials:
-            twin = changed(trial)
-            twin._trial_id = trial._trial_id + offset
-            writer.insert(connection, encode(twin, study_id))
-        connection.executemany(
-            "INSERT INTO trial_logs (trial_id, text) VALUES (?, ?)",
-            [(trial_id + offset, text) for trial_id, text in copy.logs.items()],
-        )
-        _write_ours(connection, study_id, copy, version)
-    return study_name
+        for copy in copies:
+            version = _renamed(copy, name, alone=len(copies) == 1)
+            study_name = version.study_name if version is not None else name or copy.name
+            _check_free(connection, study_name, version)
+            study_id = _write(connection, copy, study_name)
+            if version is not None:
+                ids[version.study_id] = study_id
+                parent = None if version.parent_study_id is None else ids.get(version.parent_study_id)
+                versions.add(connection, replace(version, study_id=study_id, parent_study_id=parent))
+            written.append(study_name)
+    return written
 
 
-def _write_ours(
-    connection: sqlite3.Connection, study_id: int, copy: StudyCopy, version: VersionRecord | None
-) -> None:
-    if version is not None:
-        versions.add(connection, replace(version, study_id=study_id, parent_study_id=None))
+def _write(connection: Connection, copy: StudyCopy, study_name: str) -> int:
+    ids = [trial._trial_id for trial in copy.trials] or [1]
+    offset = take_trial_ids(connection, max(ids) - min(ids) + 1, least=min(ids)) - min(ids)
+    study_id = insert_study_row(connection, study_name)
+    connection.executemany(
+        "INSERT INTO study_directions (direction, study_id, objective) VALUES (?, ?, ?)",
+        [(direction.name, study_id, i) for i, direction in enumerate(copy.directions)],
+    )
+    for kind, attrs in (("user", copy.user_attrs), ("system", _moved(copy.system_attrs, offset))):
+        connection.executemany(
+            f"INSERT INTO study_{kind}_attributes (study_id, key, value_json) VALUES (?, ?, ?)",  # noqa: S608
+            [(study_id, key, to_json(value)) for key, value in attrs.items()],
+        )
+    for begin in range(0, len(copy.trials), _AT_ONCE):
+        with pipelined(connection):
+            for trial in copy.trials[begin : begin + _AT_ONCE]:
+                twin = changed(trial)
+                twin._trial_id = trial._trial_id + offset
+                writer.insert(connection, encode(twin, study_id))
+    connection.executemany(
+        "INSERT INTO trial_logs (trial_id, text) VALUES (?, ?)",
+        [(trial_id + offset, text) for trial_id, text in copy.logs.items()],
+    )
     connection.execute(
         "INSERT INTO study_status (study_id, token, beat, last_trial_id, state, elapsed, note)"
         " VALUES (?, 0, 0, 0, ?, ?, '')",
         (study_id, StudyState.STOPPED.value if copy.trials else StudyState.NEW.value, copy.elapsed),
     )
+    return study_id
 
 
-def _renamed(copy: StudyCopy, name: str | None) -> VersionRecord | None:
-    """Give a version of ours another name: it is the first of that name."""
+def _renamed(copy: StudyCopy, name: str | None, *, alone: bool) -> VersionRecord | None:
+    """Give a version of ours another name: alone, it is the first of that name."""
     version = copy.version
     if version is None or name is None:
         return version
     adopted = version.study_name == version.base_name  # plain Optuna made it, under its own name
-    new = name if adopted else versions.study_name(name, 1)
-    return replace(version, base_name=name, version=1, study_name=new)
+    number = 1 if alone else version.version
+    new = name if adopted else versions.study_name(name, number)
+    return replace(version, base_name=name, version=number, study_name=new)
 
 
-def _check_free(connection: sqlite3.Connection, study_name: str, version: VersionRecord | None) -> None:
+def _check_free(connection: Connection, study_name: str, version: VersionRecord | None) -> None:
     base = study_name if version is None else version.base_name
     found = versions.find(connection, base)
     taken = connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (study_name,)).fetchone()
     same_line = found is not None and version is not None and found.base_name == base and found.version > 0
     if taken or (found is not None and not same_line) or _has_version(connection, version):
         msg = f"there is a study {base!r} already: choose another name with --name"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB412")
 
 
-def _has_version(connection: sqlite3.Connection, version: VersionRecord | None) -> bool:
+def _has_version(connection: Connection, version: VersionRecord | None) -> bool:
     if version is None:
         return False
     sql = "SELECT 1 FROM study_versions WHERE base_name = ? AND version = ?"
@@ -209,7 +223,7 @@ def export_database(url: str, name: str, target: Path) -> int:
     _check_replaceable(target, copy.name)
     draft = target.with_name(f".{target.name}.{os.getpid()}.export")
     try:
-        database = open_database(f"sqlite:///{draft}")
+        database = open_file(f"sqlite:///{draft}")
         try:
             write_study(database, copy)
             with translated(draft):
@@ -221,7 +235,7 @@ def export_database(url: str, name: str, target: Path) -> int:
         draft.replace(target)
     except OSError as error:
         msg = f"{target} cannot be written ({error.strerror}): name another file"
-        raise StorageError(msg) from error
+        raise StorageError(msg, code="NB504") from error
     finally:
         for suffix in ("", "-wal", "-shm"):
             draft.with_name(draft.name + suffix).unlink(missing_ok=True)
@@ -233,11 +247,11 @@ def _check_replaceable(target: Path, name: str) -> None:
         return
     msg = f"{target} is there already and is not an export of {name}: name another file"
     if target.with_name(f"{target.name}-wal").exists():
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB511")
     try:
         with contextlib.closing(open_read_only(str(target))) as connection, translated(target):
             names = [found for (found,) in connection.execute("SELECT study_name FROM studies")]
     except StorageError:
         names = []
     if names != [name]:
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB511")

@@ -12,6 +12,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -24,6 +25,8 @@ from optuna_nb.storage.column_types import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from optuna_nb.storage.server import Place
 
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 PAGES_BEFORE_CHECKPOINT = 1000
@@ -44,15 +47,17 @@ def sqlite_path(url: str) -> Path:
     elif "://" in url:
         scheme = url.split("://", 1)[0]
         msg = f"storage {scheme}:// is not supported: use sqlite:///FILE.db"
-        raise StorageError(msg)
+        if scheme.startswith("postgres"):
+            msg = f"{scheme}:// is no file, which this needs: `%tune push NAME FILE.db` makes one of a study"
+        raise StorageError(msg, code="NB501")
     else:
         text = url
     if not text or text == ":memory:":
         msg = "an in-memory database would lose the study: use sqlite:///FILE.db"
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB501")
     if "\0" in text:
         msg = "a file name cannot hold a NUL character: use sqlite:///FILE.db"
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB501")
     try:
         path = Path(text).expanduser().absolute()
         os.fsencode(path)
@@ -60,7 +65,7 @@ def sqlite_path(url: str) -> Path:
     except (OSError, RuntimeError, UnicodeEncodeError) as error:  # too long, no such user, half a character
         reason = getattr(error, "strerror", None) or str(error)
         msg = f"{text[:60]!a} cannot be a file ({reason}): use sqlite:///FILE.db"
-        raise StorageError(msg) from error
+        raise StorageError(msg, code="NB501") from error
     return path
 
 
@@ -86,6 +91,12 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def _bare(path: Path) -> sqlite3.Connection:
+    """Open the file without looking into it, in a tenth of the time."""
+    uri = f"file:{quote(os.fsencode(path))}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
 def _use_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -95,15 +106,15 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 @contextlib.contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into one line that names the file and the fix."""
+def translated(path: Path | Place) -> Iterator[None]:
+    """Turn SQLite's errors into one line that names the file and the fix; a server's are so already."""
     try:
         yield
     except sqlite3.Error as error:
-        raise explain(path, error) from error
+        raise explain(Path(str(path)), error) from error
     except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
         msg = f"{path} is damaged: put a copy of it in its place"
-        raise StorageError(msg) from error
+        raise StorageError(msg, code="NB502") from error
 
 
 def explain(path: Path, error: sqlite3.Error) -> StorageError:
@@ -130,7 +141,8 @@ def explain(path: Path, error: sqlite3.Error) -> StorageError:
         text = f"{path} cannot be read or written (I/O error): check the disk and its free space"
     else:
         text = f"{path} cannot be used ({' '.join(str(error).split())[:200]}): name another file"
-    return (StorageTroubleError if code in _PASSING else StorageError)(text)
+    index = "NB502" if "is damaged" in text else "NB504" if "another file" in text else "NB509"
+    return (StorageTroubleError if code in _PASSING else StorageError)(text, code=index)
 
 
 def find_journal(path: Path) -> Path | None:
@@ -167,9 +179,13 @@ class Database:
     All methods may be called from any thread; ``transaction`` serialises them.
     """
 
+    largest_step = 2**63 - 1
+    longest_name: int | None = None
+
     def __init__(self, path: Path) -> None:
         """Open an existing file. Use :func:`.migrations.open_database` to make one."""
         self.path = path
+        self.url = f"sqlite:///{path}"
         self.lock = threading.RLock()
         self.connection = connect(path)
         self._name = str(path)
@@ -201,6 +217,18 @@ class Database:
             if self._commits % (PAGES_BEFORE_CHECKPOINT // 4) == 0:
                 self.checkpoint()
 
+    owners_transaction = transaction  # a file has one writer at a time anyway
+
+    def was_committed(self, ticket: str) -> bool:  # noqa: ARG002 - see StudyDatabase
+        """Say no: a COMMIT here is answered."""
+        return False
+
+    def hold(self, study_id: int, token: int) -> None:
+        """Do nothing: who owns a file's study is asked of the operating system."""
+
+    def let_go(self, study_id: int, token: int) -> None:
+        """Undo ``hold``."""
+
     def check_file(self) -> None:
         """Notice that the file was deleted or replaced: what is written into an open one would be lost.
 
@@ -211,10 +239,10 @@ class Database:
             found = os.stat(self._name)  # noqa: PTH116 - on the path of each trial
         except OSError:
             msg = f"{self.path} is gone: put it back"
-            raise FileGoneError(msg) from None
+            raise FileGoneError(msg, code="NB503") from None
         if found.st_ino != self._identity:  # as SQLite itself tells a file that was moved
             msg = f"another file is at {self.path} now: put the one back that was there"
-            raise FileGoneError(msg)
+            raise FileGoneError(msg, code="NB503")
 
     def sync_fully(self, full: bool) -> None:  # noqa: FBT001 - on or off
         """Choose what a commit survives: with FULL a power cut, with NORMAL a killed process."""
@@ -237,26 +265,38 @@ class Database:
                     raise explain(self.path, error.orig) from error
                 raise
 
-    def checkpoint(self) -> None:
-        """Move the log into the file while no other connection can write.
+    def checkpoint(self) -> bool:
+        """Move the log into the file while no other connection can write; tell if a reader was in the way.
 
         A second connection holds the write lock meanwhile, so no writer can
         restart the log under the checkpoint. A checkpoint that fails raises
         nothing, as what was committed stays committed: a caller that took it
         for a failed commit would write the same trial again.
         """
+        logged = moved = 0
         with (
             self.lock,
             contextlib.suppress(sqlite3.Error, StorageError),  # the next one tries again
-            contextlib.closing(connect(self.path)) as guard,
+            contextlib.closing(_bare(self.path)) as guard,
         ):
             guard.execute("BEGIN IMMEDIATE")
-            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            found = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            _, logged, moved = found[0]
             guard.execute("ROLLBACK")
+        return bool(moved < logged)
 
     def close(self) -> None:
-        """Close the connection. The last one to close folds the log into the file."""
+        """Close the connection, the log folded into the file.
+
+        The last connection to close does that by itself. Here it is done for
+        a reader's sake, too, that stays open: the one file is whole, to be copied.
+        """
         with self.lock:
+            with contextlib.suppress(sqlite3.ProgrammingError):  # closed already
+                tries = 10 if self.connection.total_changes else 0
+                while tries and self.checkpoint():  # a reader is in the way for some milliseconds
+                    tries -= 1
+                    time.sleep(0.02)
             self.engine.dispose()
             self.connection.close()
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.records import Curve, RunView, VersionView
+from optuna_nb.records import Cluster, Curve, RunView, VersionView, WorkerView
 from optuna_nb.storage.column_types import from_json
 from optuna_nb.storage.rows import decode_number, text_to_time
 from optuna_nb.storage.views import OUTCOMES
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
+
+    from optuna_nb.storage.dialect import Connection
 
 _MOST_STEPS = 160  # points of a curve
 
@@ -25,7 +26,14 @@ _STEPS = (
 )
 
 
-def curves(connection: sqlite3.Connection, study_id: int, numbers: Sequence[int]) -> list[Curve]:
+def cluster(text: str) -> Cluster:
+    """Read what a run says of its workers."""
+    said = json.loads(text)
+    workers = tuple(WorkerView(**it | {"trials": tuple(it["trials"])}) for it in said["workers"])
+    return Cluster(workers, said["count"], said["dashboard"])
+
+
+def curves(connection: Connection, study_id: int, numbers: Sequence[int]) -> list[Curve]:
     """Read the reported values of some trials; a long curve keeps the extremes of each stretch."""
     found = []
     for number in numbers:
@@ -53,7 +61,7 @@ def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return [points[i] for i in sorted(kept)]
 
 
-def numbers_with_steps(connection: sqlite3.Connection, study_id: int, newest: int) -> list[int]:
+def numbers_with_steps(connection: Connection, study_id: int, newest: int) -> list[int]:
     """Return which of the newest trials have reported anything, newest first."""
     rows = connection.execute(
         "SELECT number FROM (SELECT trial_id, number FROM trials WHERE study_id = ?"
@@ -64,7 +72,7 @@ def numbers_with_steps(connection: sqlite3.Connection, study_id: int, newest: in
     return [number for (number,) in rows]
 
 
-def log(connection: sqlite3.Connection, study_id: int, number: int) -> str | None:
+def log(connection: Connection, study_id: int, number: int) -> str | None:
     """Read what one trial printed; None where no log of it is kept."""
     row = connection.execute(
         "SELECT text FROM trial_logs JOIN trials USING (trial_id) WHERE study_id = ? AND number = ?",
@@ -73,7 +81,7 @@ def log(connection: sqlite3.Connection, study_id: int, number: int) -> str | Non
     return None if row is None else str(row[0])
 
 
-def numbers_with_log(connection: sqlite3.Connection, study_id: int, limit: int) -> list[int]:
+def numbers_with_log(connection: Connection, study_id: int, limit: int) -> list[int]:
     """Return the newest trials that printed something, newest first."""
     rows = connection.execute(
         "SELECT number FROM trial_logs JOIN trials USING (trial_id)"
@@ -83,7 +91,7 @@ def numbers_with_log(connection: sqlite3.Connection, study_id: int, limit: int) 
     return [number for (number,) in rows]
 
 
-def version_views(connection: sqlite3.Connection, study_id: int) -> list[VersionView]:
+def version_views(connection: Connection, study_id: int) -> list[VersionView]:
     """Read all versions of the study that one of them belongs to, oldest first."""
     rows = connection.execute(
         "SELECT studies.study_id, study_name, version, code, fingerprint, seed, created_at,"
@@ -98,7 +106,7 @@ def version_views(connection: sqlite3.Connection, study_id: int) -> list[Version
     ]
 
 
-def run_views(connection: sqlite3.Connection, names: Sequence[str]) -> list[RunView]:
+def run_views(connection: Connection, names: Sequence[str]) -> list[RunView]:
     """Read the tuning runs of some studies, oldest first."""
     marks = ", ".join("?" * len(names))
     rows = connection.execute(
@@ -149,7 +157,7 @@ def _run(index: int, row: tuple[Any, ...], position: dict[str, int]) -> RunView:
     )
 
 
-def time_limit(connection: sqlite3.Connection, name: str) -> float | None:
+def time_limit(connection: Connection, name: str) -> float | None:
     """Return the elapsed seconds at which the run in progress ends by its timeout, or None."""
     row = connection.execute(
         "SELECT config FROM tuning_runs WHERE study_name = ? AND status = 'running'"
@@ -158,6 +166,6 @@ def time_limit(connection: sqlite3.Connection, name: str) -> float | None:
     ).fetchone()
     if row is None or not row[0]:
         return None
-    settings = json.loads(row[0])
+    settings = from_json(row[0])
     timeout = (settings.get("flags") or {}).get("timeout")
     return None if timeout is None else float(timeout) + float(settings.get("elapsed_before") or 0.0)

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import StorageError, StudyNotFoundError
 from optuna_nb.records import Finding
 from optuna_nb.storage import lease, versions
-from optuna_nb.storage.database import sqlite_path, translated
+from optuna_nb.storage.database import translated
+from optuna_nb.storage.dialect import is_file
 from optuna_nb.storage.loader import ONE_TRIAL, WHOLE_STUDY, load_directions, load_trials, understood
-from optuna_nb.storage.migrations import STEPS, applied_steps, open_read_only
+from optuna_nb.storage.migrations import SERVER_STEPS, STEPS, applied_steps, open_read_only
+from optuna_nb.storage.server import place
 
 if TYPE_CHECKING:
     from optuna_nb.records import VersionRecord
+    from optuna_nb.storage.dialect import Connection
 
 _SHOWN = 5  # numbers or lines that a finding names
 _OF_AN_INDEX = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
@@ -33,14 +36,15 @@ def examine(url: str, name: str) -> list[Finding]:
         StudyNotFoundError: If there is no such study.
         StorageError: If the file cannot be opened at all.
     """
-    path = sqlite_path(url)
+    where = place(url)
     with contextlib.closing(open_read_only(url)) as connection:
-        findings = [check_integrity(connection)]
+        # Pages, indexes and references of a server are its own care.
+        findings = [check_integrity(connection)] if is_file(connection) else []
         try:
-            with translated(path):
+            with translated(where):
                 version = versions.resolve(connection, name)
                 findings += [
-                    check_references(connection),
+                    *([check_references(connection)] if is_file(connection) else []),
                     check_steps(connection),
                     check_contents(connection, version),
                     check_attributes(connection, version),
@@ -48,14 +52,14 @@ def examine(url: str, name: str) -> list[Finding]:
                     check_running(connection, version),
                 ]
         except StudyNotFoundError:
-            if not findings[0].problem:
+            if not findings or not findings[0].problem:
                 raise
         except StorageError as error:
             findings.append(Finding("tables", str(error)))
     return findings
 
 
-def check_integrity(connection: sqlite3.Connection) -> Finding:
+def check_integrity(connection: Connection) -> Finding:
     """Ask SQLite about pages, indexes and constraints of the whole file."""
     check = "integrity of the file"
     try:
@@ -68,7 +72,7 @@ def check_integrity(connection: sqlite3.Connection) -> Finding:
     return Finding(check, _some(lines, "; "), mendable)
 
 
-def check_references(connection: sqlite3.Connection) -> Finding:
+def check_references(connection: Connection) -> Finding:
     """Look for rows whose trial or study is gone."""
     rows = connection.execute("PRAGMA foreign_key_check").fetchall()
     tables = sorted({row[0] for row in rows})
@@ -76,9 +80,10 @@ def check_references(connection: sqlite3.Connection) -> Finding:
     return Finding("rows without a parent", text, can_be_mended=True)
 
 
-def check_steps(connection: sqlite3.Connection) -> Finding:
+def check_steps(connection: Connection) -> Finding:
     """Compare the tables with what this version of the package makes; Optuna's are checked by opening."""
-    applied, known = applied_steps(connection), {step.__name__ for step in STEPS}
+    steps = STEPS if is_file(connection) else SERVER_STEPS
+    applied, known = applied_steps(connection), {step.__name__ for step in steps}
     if unknown := applied - known:
         return Finding(
             "version of the tables", f"made by a newer optuna_nb ({min(unknown)}): update optuna_nb"
@@ -88,14 +93,14 @@ def check_steps(connection: sqlite3.Connection) -> Finding:
     return Finding("version of the tables", text, can_be_mended=True)
 
 
-def check_contents(connection: sqlite3.Connection, version: VersionRecord) -> Finding:
+def check_contents(connection: Connection, version: VersionRecord) -> Finding:
     """Compare each trial with the hash that was written with it."""
     numbers = [number for _, number in damaged_trials(connection, version.study_id)]
     text = f"{_trials(numbers)} not what was written" if numbers else ""
     return Finding("contents of the trials", text, can_be_mended=True)
 
 
-def damaged_trials(connection: sqlite3.Connection, study_id: int) -> list[tuple[int, int]]:
+def damaged_trials(connection: Connection, study_id: int) -> list[tuple[int, int]]:
     """Return id and number of the trials that cannot be read, or are not what was once committed."""
     try:
         load_trials(connection, WHOLE_STUDY, (study_id,), study="study")
@@ -106,7 +111,7 @@ def damaged_trials(connection: sqlite3.Connection, study_id: int) -> list[tuple[
     return []
 
 
-def _is_sound(connection: sqlite3.Connection, trial_id: int) -> bool:
+def _is_sound(connection: Connection, trial_id: int) -> bool:
     try:
         load_trials(connection, ONE_TRIAL, (trial_id,), study="study")
     except (StorageError, sqlite3.OperationalError):
@@ -114,7 +119,7 @@ def _is_sound(connection: sqlite3.Connection, trial_id: int) -> bool:
     return True
 
 
-def check_attributes(connection: sqlite3.Connection, version: VersionRecord) -> Finding:
+def check_attributes(connection: Connection, version: VersionRecord) -> Finding:
     """Look for directions and study attributes that make no sense."""
     check = "directions and attributes of the study"
     try:
@@ -127,11 +132,12 @@ def check_attributes(connection: sqlite3.Connection, version: VersionRecord) -> 
     return Finding(check, text, can_be_mended=True)
 
 
-def unreadable_attributes(connection: sqlite3.Connection, study_id: int) -> list[tuple[str, int]]:
+def unreadable_attributes(connection: Connection, study_id: int) -> list[tuple[str, int]]:
     """Return table and row id of the study's attributes that are no JSON."""
     found = []
     for table in ATTRIBUTE_TABLES:
-        sql = f"SELECT rowid, CAST(value_json AS BLOB) FROM {table} WHERE study_id = ?"  # noqa: S608
+        columns = "rowid, CAST(value_json AS BLOB)" if is_file(connection) else f"{table[:-1]}_id, value_json"
+        sql = f"SELECT {columns} FROM {table} WHERE study_id = ?"  # noqa: S608
         for row, text in connection.execute(sql, (study_id,)):
             try:
                 json.loads(text)
@@ -140,14 +146,14 @@ def unreadable_attributes(connection: sqlite3.Connection, study_id: int) -> list
     return found
 
 
-def check_numbers(connection: sqlite3.Connection, version: VersionRecord) -> Finding:
+def check_numbers(connection: Connection, version: VersionRecord) -> Finding:
     """Look for trials that share a number."""
     numbers = sorted({number for _, number in doubled_trials(connection, version.study_id)})
     text = f"{_trials(numbers)} there more than once" if numbers else ""
     return Finding("numbers of the trials", text, can_be_mended=True)
 
 
-def doubled_trials(connection: sqlite3.Connection, study_id: int) -> list[tuple[int, int]]:
+def doubled_trials(connection: Connection, study_id: int) -> list[tuple[int, int]]:
     """Return id and number of the trials whose number an earlier one has."""
     sql = (
         "SELECT trial_id, number FROM trials AS one WHERE study_id = ? AND EXISTS"
@@ -157,20 +163,20 @@ def doubled_trials(connection: sqlite3.Connection, study_id: int) -> list[tuple[
     return connection.execute(sql, (study_id,)).fetchall()
 
 
-def check_running(connection: sqlite3.Connection, version: VersionRecord) -> Finding:
+def check_running(connection: Connection, version: VersionRecord) -> Finding:
     """Look for trials that are marked as running; ours never are, as they live in memory while they run."""
     numbers = [number for _, number in running_trials(connection, version.study_id)]
     text = f"{_trials(numbers)} marked as running, by plain Optuna" if numbers else ""
     return Finding("trials that run for ever", text, can_be_mended=True)
 
 
-def running_trials(connection: sqlite3.Connection, study_id: int) -> list[tuple[int, int]]:
+def running_trials(connection: Connection, study_id: int) -> list[tuple[int, int]]:
     """Return id and number of the trials in Optuna's table that run."""
     sql = "SELECT trial_id, number FROM trials WHERE study_id = ? AND state = 'RUNNING' ORDER BY number"
     return connection.execute(sql, (study_id,)).fetchall()
 
 
-def living_owner(connection: sqlite3.Connection) -> str:
+def living_owner(connection: Connection) -> str:
     """Name a study of the file that a living process owns; empty where there is none."""
     sql = (
         "SELECT study_name, host, pid, pid_started FROM study_status JOIN studies USING (study_id)"

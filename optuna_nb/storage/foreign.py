@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
+from optuna_nb.errors import StorageTroubleError
 from optuna_nb.storage import lease
+from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import IDS_ABOVE, load_trials
 from optuna_nb.storage.memory import changed
 from optuna_nb.storage.rows import encode
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from optuna.trial import FrozenTrial
 
+    from optuna_nb.storage.dialect import Connection
     from optuna_nb.storage.ledger import Ledger
     from optuna_nb.storage.memory import StudyMemory
+
+
+_IDS = "SELECT trial_id FROM trials WHERE study_id = ? AND trial_id > ?"
 
 
 class Foreign:
@@ -35,20 +39,26 @@ class Foreign:
         self._memory = memory
         self._last_id = max((trial._trial_id for trial in memory.trials), default=0)
         self.clashes: set[int] = set()  # ids that a trial of ours without a row and a foreign one have
-        self._version = -1  # a trial may have come between the reading and this line
+        self._version: int | str = -1  # a trial may have come between the reading and this line
 
     def take_in(self) -> list[FrozenTrial]:
         """Add new trials of others to memory, and return them; nothing to do costs 3 us."""
-        version = self._data_version()
+        version = data_version(self._ledger.database.connection)
         if version == self._version:
             return []
-        ledger, memory = self._ledger, self._memory
+        ledger, memory, before = self._ledger, self._memory, self._last_id
         connection = ledger.database.connection
-        known = {trial._trial_id for trial in memory.trials if trial._trial_id > self._last_id}
         key = (ledger.study_id, self._last_id)
+        unwritten = self._ids_without_row()
+        with ledger.database.lock:
+            there = {trial_id for (trial_id,) in connection.execute(_IDS, key).fetchall()}
+        if all(memory.has(i) and i not in unwritten for i in there):  # all ours: a server counts these too
+            self.clashes, self._version = set(), version
+            self._last_id = max([self._last_id, *there])
+            return []
+        known = {trial._trial_id for trial in memory.trials if trial._trial_id > self._last_id}
         with ledger.database.lock:
             found = load_trials(connection, IDS_ABOVE, key, study=memory.name)
-        unwritten = self._ids_without_row()
         self.clashes = unwritten.intersection(trial._trial_id for trial in found)
         found = [trial for trial in found if trial._trial_id not in known]
         if not self.clashes:  # else looked at again, once ours has been written under another id
@@ -60,11 +70,19 @@ class Foreign:
             self._last_id = max([self._last_id, *(known - unwritten), *(trial._trial_id for trial in found)])
         if not found:
             return []
-        with ledger.database.transaction() as writing:
-            lease.check(writing, ledger.study_id, ledger.lease.token)
-            return [self._add(writing, trial) for trial in sorted(found, key=lambda t: t.number)]
+        try:
+            with ledger.database.transaction() as writing:
+                lease.check(writing, ledger.study_id, ledger.lease.token)
+                return [self._add(writing, trial) for trial in sorted(found, key=lambda t: t.number)]
+        except StorageTroubleError:  # they are taken in another time
+            for trial in found:
+                if memory.has(trial._trial_id):
+                    memory.remove(trial._trial_id)
+                    ledger.waiting_rows.discard(trial._trial_id)
+            self._version, self._last_id = -1, before
+            raise
 
-    def _add(self, connection: sqlite3.Connection, trial: FrozenTrial) -> FrozenTrial:
+    def _add(self, connection: Connection, trial: FrozenTrial) -> FrozenTrial:
         ledger, memory = self._ledger, self._memory
         if memory.by_number(trial.number) is not None:
             trial = changed(trial)
@@ -77,7 +95,8 @@ class Foreign:
             ledger.waiting_rows.add(trial._trial_id)
         else:
             connection.execute(
-                "INSERT INTO trial_commits (study_id, trial_id, hash) VALUES (?, ?, ?)",
+                "INSERT INTO trial_commits (study_id, trial_id, hash) VALUES (?, ?, ?)"
+                " ON CONFLICT (trial_id) DO NOTHING",  # an earlier COMMIT may not have been answered
                 (ledger.study_id, trial._trial_id, encode(trial, ledger.study_id).digest),
             )
         return trial
@@ -85,7 +104,3 @@ class Foreign:
     def _ids_without_row(self) -> set[int]:
         """Return the ids of our own trials that are not in the file yet."""
         return self._ledger.unwritten() | (self._memory.in_flight - self._ledger.waiting_rows)
-
-    def _data_version(self) -> int:
-        (version,) = self._ledger.database.connection.execute("PRAGMA data_version").fetchone()
-        return int(version)

@@ -23,12 +23,12 @@ from optuna_nb.storage.record_tables import MetricValue, RunEvent, TuningRun, Wo
 from optuna_nb.storage.rows import check_step
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     import sqlalchemy
 
+    from optuna_nb.storage.dialect import Connection
     from optuna_nb.storage.record_database import RecordDatabase
 
 _MOST_ROWS_IN_MEMORY = 1_000_000  # of a database that stays away
@@ -166,8 +166,8 @@ class History:
         return bool(self._metrics or self._events or self._writing.locked())
 
     @contextlib.contextmanager
-    def handed_over(self) -> Iterator[Callable[[sqlite3.Connection], None]]:
-        """Let all that waits be written in a transaction of the caller, on a plain connection to SQLite.
+    def handed_over(self) -> Iterator[Callable[[Connection], None]]:
+        """Let all that waits be written in a transaction of the caller, on a plain connection.
 
         It is entered before that transaction begins: another thread may be in the
         midst of its own. Where the transaction fails, nothing is lost.
@@ -178,7 +178,7 @@ class History:
                 self._metrics, self._events, self._workers = {}, [], {}
             metrics, events, workers = taken
 
-            def write(connection: sqlite3.Connection) -> None:
+            def write(connection: Connection) -> None:
                 run_id = self.run_id.hex
                 (running,) = connection.execute(_IS_RUNNING, (run_id,)).fetchone()
                 for statement, rows in (

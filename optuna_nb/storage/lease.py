@@ -2,8 +2,9 @@
 
 Whether an owner lives is asked of the operating system where it runs on this
 machine (process id and start time), and of its heartbeat where it does not, or
-where it has been put to sleep. Time is only ever measured here, on this
-process's own monotonic clock; no wall clock decides anything.
+where it has been put to sleep. A server also knows whether the owner is connected.
+Time is only ever measured here, on this process's own monotonic clock; no wall clock
+decides anything.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from optuna_nb.errors import LeaseLostError, LockedStudyError
+from optuna_nb.storage.dialect import is_connected, is_file, take_trial_ids
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
 
 LEASE_SECONDS = 10.0  # an owner that cannot be asked is gone after this long without a beat
 BEAT_SECONDS = LEASE_SECONDS / 4
@@ -50,10 +50,11 @@ class Lease:
 
 @functools.cache
 def host_name() -> str:
-    """Name this machine, and this boot of it where that can be told."""
+    """Name this machine, this boot of it, and where process ids count, as far as that can be told."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
             boot = file.read().strip()
+        boot += f" {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115 - of a container, its own
     except OSError:
         boot = ""
     return f"{platform.node()} {boot}".strip()
@@ -85,7 +86,7 @@ def is_alive(owner: Owner) -> bool | None:
         return True
 
 
-def acquire(database: Database, study_id: int, lease_seconds: float = LEASE_SECONDS) -> Lease:
+def acquire(database: StudyDatabase, study_id: int, lease_seconds: float = LEASE_SECONDS) -> Lease:
     """Take the lease of a study.
 
     Returns at once where the owner is known to be dead or alive; an owner that
@@ -97,21 +98,21 @@ def acquire(database: Database, study_id: int, lease_seconds: float = LEASE_SECO
     while True:
         with database.transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO study_status"
+                "INSERT INTO study_status"
                 " (study_id, token, beat, last_trial_id, state, elapsed, note)"
-                " VALUES (?, 0, 0, 0, 'new', 0, '')",
+                " VALUES (?, 0, 0, 0, 'new', 0, '') ON CONFLICT DO NOTHING",
                 (study_id,),
             )
             owner, beat = _read(connection, study_id)
-            alive = False if owner is None else is_alive(owner)
+            alive = False if owner is None else _lives(connection, study_id, owner)
             if not alive and alive is not None:
-                return _take(connection, study_id, died=owner is not None)
+                return _take(database, connection, study_id, died=owner is not None)
         assert owner is not None  # noqa: S101 - a study without owner was taken above
         if alive or _beats(database, study_id, beat, lease_seconds):
-            raise LockedStudyError(refusal(owner))
+            raise LockedStudyError(refusal(owner), code="NB402")
         with database.transaction() as connection:
             if _read(connection, study_id) == (owner, beat):
-                return _take(connection, study_id, died=True)
+                return _take(database, connection, study_id, died=True)
 
 
 def refusal(owner: Owner) -> str:
@@ -125,14 +126,33 @@ def refusal(owner: Owner) -> str:
     )
 
 
-def _read(connection: sqlite3.Connection, study_id: int) -> tuple[Owner | None, int]:
+def _read(connection: Connection, study_id: int) -> tuple[Owner | None, int]:
     host, pid, pid_started, beat = connection.execute(
         "SELECT host, pid, pid_started, beat FROM study_status WHERE study_id = ?", (study_id,)
     ).fetchone()
     return (None if host is None else Owner(host, pid, pid_started)), beat
 
 
-def _take(connection: sqlite3.Connection, study_id: int, *, died: bool) -> Lease:
+def _lives(connection: Connection, study_id: int, owner: Owner) -> bool | None:
+    """Tell whether the owner runs; None where only its heartbeat can say.
+
+    On a server the owner is often elsewhere, also on a machine that has the name of
+    this one. While its connection stands nobody waits for it in vain; one that is
+    lost may be made anew, so the heartbeat is watched before the study is taken.
+    """
+    if is_file(connection) or owner.host == host_name():
+        return is_alive(owner)
+    return True if is_connected(connection, study_id) else None
+
+
+def seems_gone(connection: Connection, study_id: int, owner: Owner) -> bool:
+    """Tell what a view says of the owner, which cannot watch a heartbeat."""
+    if is_file(connection) or owner.host == host_name():
+        return is_alive(owner) is False
+    return not is_connected(connection, study_id)
+
+
+def _take(database: StudyDatabase, connection: Connection, study_id: int, *, died: bool) -> Lease:
     me = this_process()
     first, last = reserve_trial_ids(connection, study_id)
     (token,) = connection.execute(
@@ -140,27 +160,19 @@ def _take(connection: sqlite3.Connection, study_id: int, *, died: bool) -> Lease
         " WHERE study_id = ? RETURNING token",
         (me.host, me.pid, me.pid_started, study_id),
     ).fetchone()
+    database.hold(study_id, token)
     return Lease(token, first, last, died)
 
 
-def reserve_trial_ids(connection: sqlite3.Connection, study_id: int) -> tuple[int, int]:
-    """Set ids aside, so that two kernels on two studies of one file never meet."""
-    top = highest_id(connection)
-    last = top + TRIAL_ID_BLOCK
+def reserve_trial_ids(connection: Connection, study_id: int) -> tuple[int, int]:
+    """Set ids aside, so that two kernels on two studies of one database never meet."""
+    first = take_trial_ids(connection, TRIAL_ID_BLOCK)
+    last = first + TRIAL_ID_BLOCK - 1
     connection.execute("UPDATE study_status SET last_trial_id = ? WHERE study_id = ?", (last, study_id))
-    return top + 1, last
+    return first, last
 
 
-def highest_id(connection: sqlite3.Connection) -> int:
-    """Return the highest trial id that is used or set aside; 0 in an empty file."""
-    (top,) = connection.execute(
-        "SELECT max(coalesce((SELECT max(trial_id) FROM trials), 0),"
-        " coalesce((SELECT max(last_trial_id) FROM study_status), 0))"
-    ).fetchone()
-    return int(top)
-
-
-def _beats(database: Database, study_id: int, beat: int, seconds: float) -> bool:
+def _beats(database: StudyDatabase, study_id: int, beat: int, seconds: float) -> bool:
     """Watch a heartbeat for so long; tell whether it was heard."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -171,7 +183,7 @@ def _beats(database: Database, study_id: int, beat: int, seconds: float) -> bool
     return False
 
 
-def release(database: Database, study_id: int, token: int) -> None:
+def release(database: StudyDatabase, study_id: int, token: int) -> None:
     """Let go of the study; does nothing when the lease is already lost."""
     with database.transaction() as connection:
         connection.execute(
@@ -180,9 +192,10 @@ def release(database: Database, study_id: int, token: int) -> None:
             " WHERE study_id = ? AND token = ?",
             (study_id, study_id, token),
         )
+    database.let_go(study_id, token)
 
 
-def check(connection: sqlite3.Connection, study_id: int, token: int) -> None:
+def check(connection: Connection, study_id: int, token: int) -> None:
     """Beat once, inside the caller's transaction.
 
     Raises:
@@ -194,7 +207,7 @@ def check(connection: sqlite3.Connection, study_id: int, token: int) -> None:
     require(connection, study_id, done.rowcount)
 
 
-def require(connection: sqlite3.Connection, study_id: int, rows_updated: int) -> None:
+def require(connection: Connection, study_id: int, rows_updated: int) -> None:
     """Refuse to go on when the owner's row was not found under its token.
 
     Raises:
@@ -206,4 +219,4 @@ def require(connection: sqlite3.Connection, study_id: int, rows_updated: int) ->
         msg = "another program has deleted this study: nothing more is written; run the cell again"
     else:
         msg = "another kernel owns this study now: nothing more is written here; run the cell again to resume"
-    raise LeaseLostError(msg)
+    raise LeaseLostError(msg, code="NB404")

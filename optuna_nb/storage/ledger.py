@@ -11,15 +11,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optuna_nb.errors import FileGoneError, LeaseLostError, StorageTroubleError
+from optuna_nb.errors import CommitUnansweredError, FileGoneError, LeaseLostError, StorageTroubleError
 from optuna_nb.storage import lease, writer
 from optuna_nb.storage.writer import Commit, Progress
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
     from optuna_nb.storage.history import History
     from optuna_nb.storage.lease import Lease
     from optuna_nb.storage.rows import TrialRows
@@ -48,7 +47,7 @@ class Durability:
 class Ledger:
     """The pending writes of one study. The storage's lock guards all of it."""
 
-    def __init__(self, database: Database, study_id: int, held: Lease) -> None:
+    def __init__(self, database: StudyDatabase, study_id: int, held: Lease) -> None:
         """Start with nothing to write."""
         self.database = database
         self.study_id = study_id
@@ -60,6 +59,7 @@ class Ledger:
         self.logs: dict[int, str] = {}  # trial id -> what it printed, until it ends
         self.live: set[int] = set()  # ids of trials with a row in live_trials
         self.waiting_rows: set[int] = set()  # ids of trials that were enqueued and have a row
+        self.workers = ""  # what the workers of a cluster are doing, as JSON; shown with the live rows
         self.on_trouble: Callable[[StorageTroubleError | None], None] | None = None
         self.give_up = threading.Event()
         self.durability = Durability()
@@ -74,13 +74,16 @@ class Ledger:
     def take_trial_id(self) -> int:
         """Return a fresh trial id, and set more aside when they run out."""
         if self.next_trial_id > self.lease.last_trial_id:
-            with self.database.transaction() as connection:
-                lease.check(connection, self.study_id, self.lease.token)
-                first, last = lease.reserve_trial_ids(connection, self.study_id)
-            self.lease = lease.Lease(self.lease.token, first, last, self.lease.succeeded_dead_owner)
-            self.next_trial_id = first
+            self.patiently(self._set_ids_aside)
         self.next_trial_id += 1
         return self.next_trial_id - 1
+
+    def _set_ids_aside(self) -> None:
+        with self.database.transaction() as connection:
+            lease.check(connection, self.study_id, self.lease.token)
+            first, last = lease.reserve_trial_ids(connection, self.study_id)
+        self.lease = lease.Lease(self.lease.token, first, last, self.lease.succeeded_dead_owner)
+        self.next_trial_id = first
 
     def take_trial_id_above_all(self) -> int:
         """Return an id beyond those that a foreign writer has used or will use next."""
@@ -171,6 +174,21 @@ class Ledger:
         self._troubled = False
         self.gone = None
 
+    def patiently(self, step: Callable[[], object]) -> None:
+        """Do what is needed before a trial begins; a lock or a server that is away is waited for.
+
+        That it succeeds at once says nothing of whether a trial can be written.
+
+        Raises:
+            StorageTroubleError: If it failed until ``give_up`` was set.
+        """
+        try:
+            step()
+        except FileGoneError:
+            raise
+        except StorageTroubleError:
+            self.insist(step)
+
     @property
     def n_unwritten(self) -> int:
         """How many finished trials are in memory alone."""
@@ -220,17 +238,33 @@ class Ledger:
         else:
             self._transact(commits, None)
 
-    def _transact(
-        self, commits: list[Commit], write_history: Callable[[sqlite3.Connection], None] | None
-    ) -> None:
+    def _transact(self, commits: list[Commit], write_history: Callable[[Connection], None] | None) -> None:
         with self.database.lock:  # nobody else chooses another synchronous in between
             if self.full_sync is not None:
                 self.database.sync_fully(self.full_sync)
-            with self.database.transaction() as connection:
-                for commit in commits:
-                    writer.write(connection, commit)
-                if write_history is not None:
-                    write_history(connection)
+            try:
+                with self.database.owners_transaction() as connection:
+                    for commit in commits:
+                        writer.write(connection, commit)
+                    if write_history is not None:
+                        write_history(connection)
+            except CommitUnansweredError as error:
+                if all(commit.rows is None for commit in commits):
+                    raise  # nothing is lost or doubled by writing it again
+                if not self._was_committed(error):
+                    raise
+
+    def _was_committed(self, error: CommitUnansweredError) -> bool:
+        """Ask the server, once it is back, whether a trial is written: it must not be written twice."""
+        if not self._troubled and self.on_trouble is not None:
+            self.on_trouble(error)
+        self._troubled = True
+        while True:
+            try:
+                return self.database.was_committed(error.ticket)
+            except StorageTroubleError:
+                if self.give_up.wait(RETRY_SECONDS):
+                    raise
 
     def _settle(self, commit: Commit) -> None:
         for written, waiting in (

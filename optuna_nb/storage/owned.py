@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from optuna_nb.records import Request
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import StudyDatabase
 
 
 class OwnedStudy:
     """One study under a lease."""
 
-    def __init__(self, database: Database, study_id: int) -> None:
+    def __init__(self, database: StudyDatabase, study_id: int) -> None:
         """Take the lease, read the study, and put in order what a dead owner left.
 
         Raises:
@@ -136,11 +136,11 @@ class OwnedStudy:
 
     def take_in_foreign(self) -> None:
         """Add the trials that plain Optuna or its dashboard have finished or enqueued."""
-        self._foreign.take_in()
+        self.ledger.patiently(self._foreign.take_in)  # a server that is away is waited for
         if clashes := self._foreign.clashes & self.ledger.unwritten():
             for trial_id in clashes:
                 self._give_way(trial_id)
-            self._foreign.take_in()
+            self.ledger.patiently(self._foreign.take_in)
 
     def tick(self) -> list[Request]:
         """Show trials in flight, beat, and return what others ask."""

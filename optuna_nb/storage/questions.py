@@ -95,7 +95,7 @@ def runs(filters: Filters | None = None, *, whole: bool = False) -> Question:
     chosen = filters or Filters()
     if chosen.status is not None and chosen.status not in STATUSES:
         msg = f"--status: {chosen.status!r} is none of {', '.join(STATUSES)}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB414")
     query: Question = select(*(_WHOLE if whole else _SUMMARY))
     for column, value in (
         (TuningRun.study_name, chosen.study),

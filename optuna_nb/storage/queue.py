@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState, create_trial
 
-from optuna_nb.storage import lease, versions, writer
+from optuna_nb.storage import versions, writer
+from optuna_nb.storage.dialect import take_trial_ids
 from optuna_nb.storage.rows import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import StudyDatabase
 
 FIXED_PARAMS = "fixed_params"  # Optuna's system attribute of an enqueued trial
 
 
-def enqueue(database: Database, name: str, queue: Sequence[Mapping[str, Any]]) -> None:
+def enqueue(database: StudyDatabase, name: str, queue: Sequence[Mapping[str, Any]]) -> None:
     """Add parameter sets to a study, in one transaction. No lease is needed.
 
     The ids lie beyond those that an owner has set aside; a number that its trial
@@ -38,12 +39,12 @@ def enqueue(database: Database, name: str, queue: Sequence[Mapping[str, Any]]) -
     """
     with database.transaction() as connection:
         study_id = versions.resolve(connection, name).study_id
-        top = lease.highest_id(connection)
+        first = take_trial_ids(connection, len(queue))
         (number,) = connection.execute(
             "SELECT coalesce(max(number), -1) FROM trials WHERE study_id = ?", (study_id,)
         ).fetchone()
         for place, params in enumerate(queue, start=1):
             trial = create_trial(state=TrialState.WAITING, system_attrs={FIXED_PARAMS: dict(params)})
-            trial._trial_id = top + place
+            trial._trial_id = first + place - 1
             trial.number = number + place
             writer.insert(connection, encode(trial, study_id))

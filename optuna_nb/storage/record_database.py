@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Protocol
 import sqlalchemy
 from sqlalchemy.pool import StaticPool
 
-from optuna_nb.errors import StorageError, StorageTroubleError
-from optuna_nb.storage.column_types import from_json, to_json
+from optuna_nb.errors import StorageError
+from optuna_nb.storage.column_types import from_json
 from optuna_nb.storage.database import sqlite_path, translated
 from optuna_nb.storage.migrations import (
     RECORD_STEPS,
     STEPS,
     applied_steps,
-    apply,
+    migrate_server,
     missing_steps,
     open_database,
-    open_read_only,
+    open_file_read_only,
 )
-from optuna_nb.storage.schema import Migration
+from optuna_nb.storage.server import ServerRecords, is_server, server_records
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-_LOCK = 0x6F70746E  # advisory lock of the server, held while it is migrated
+__all__ = ["RecordDatabase", "is_server", "read_records", "records_database"]
 
 
 class RecordDatabase(Protocol):
@@ -66,7 +66,7 @@ def read_records(url: str) -> RecordDatabase:
         server = _server(url)
         server.read_only = True
         return server
-    connection = open_read_only(url)
+    connection = open_file_read_only(url)
     place = str(sqlite_path(url))
     with contextlib.ExitStack() as failing:
         failing.callback(connection.close)
@@ -74,14 +74,9 @@ def read_records(url: str) -> RecordDatabase:
             applied = applied_steps(connection)
         if missing_steps(applied, STEPS, place):
             msg = f"{place} holds no records of this version: run a %%tune cell on it first"
-            raise StorageError(msg)
+            raise StorageError(msg, code="NB506")
         failing.pop_all()
     return _ReadOnlyFile(connection)
-
-
-def is_server(url: str) -> bool:
-    """Tell whether a URL names a PostgreSQL server."""
-    return url.startswith(("postgresql://", "postgresql+", "postgres://"))
 
 
 class _ReadOnlyFile:
@@ -104,81 +99,11 @@ class _ReadOnlyFile:
         self._connection.close()
 
 
-class ServerRecords:
-    """The records on a PostgreSQL server. The pool opens a connection for each thread that asks."""
-
-    read_only = False
-
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
-        """Use an engine that was made with ``to_json`` and ``from_json``."""
-        self.engine = engine
-
-    @contextlib.contextmanager
-    def records(self) -> Iterator[sqlalchemy.Connection]:
-        """Hold one transaction."""
-        try:
-            with self.engine.begin() as connection:
-                if self.read_only:
-                    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-                yield connection
-        except sqlalchemy.exc.OperationalError as error:
-            raise StorageTroubleError(_explain(self.engine.url, error)) from error
-
-    def close(self) -> None:
-        """Close the connections of the pool."""
-        self.engine.dispose()
-
-
 def _server(url: str) -> ServerRecords:
+    server = server_records(url)
     try:
-        parsed = sqlalchemy.make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = sqlalchemy.create_engine(
-            parsed, json_serializer=to_json, json_deserializer=from_json, pool_pre_ping=True
-        )
-    except ModuleNotFoundError as error:
-        msg = "PostgreSQL needs a driver: pip install optuna-nb[postgres]"
-        raise StorageError(msg) from error
-    except sqlalchemy.exc.ArgumentError as error:
-        msg = "the storage URL cannot be read: write postgresql+psycopg://USER@HOST/DATABASE"
-        raise StorageError(msg) from error
-    server = ServerRecords(engine)
-    try:
-        _migrate(server)
-    except sqlalchemy.exc.ProgrammingError as error:
-        server.close()
-        msg = f"{_place(parsed)}: {_first_line(error)}; ask its owner to open it once, or for the role"
-        raise StorageError(msg) from error
+        migrate_server(server, RECORD_STEPS)
     except BaseException:
         server.close()
         raise
     return server
-
-
-def _migrate(server: ServerRecords) -> None:
-    place = _place(server.engine.url)
-    with server.records() as connection:
-        missing = missing_steps(_applied(connection), RECORD_STEPS, place)
-    for step in missing:
-        with server.records() as connection:
-            connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_LOCK)))
-            apply(connection, step)
-
-
-def _applied(connection: sqlalchemy.Connection) -> set[str]:
-    if not sqlalchemy.inspect(connection).has_table(Migration.__tablename__):
-        return set()
-    return set(connection.scalars(sqlalchemy.select(Migration.name)))
-
-
-def _place(url: sqlalchemy.URL) -> str:
-    return f"{url.host or 'the server'}/{url.database or ''}"  # never the user's password
-
-
-def _explain(url: sqlalchemy.URL, error: sqlalchemy.exc.DBAPIError) -> str:
-    return f"PostgreSQL at {_place(url)} cannot be used ({_first_line(error)}): check the server and the URL"
-
-
-def _first_line(error: sqlalchemy.exc.DBAPIError) -> str:
-    return str(error.orig).strip().partition("\n")[0]

@@ -133,6 +133,22 @@ _OWNED = (
     *("experiments", "model_runs", "tuning_runs", "tuning_run_tags"),
     *("run_events", "metric_history", "run_status"),
 )
+_STUDY_TABLES = (
+    *("studies", "study_directions", "study_user_attributes", "study_system_attributes"),
+    *("trials", "trial_params", "trial_values", "trial_intermediate_values", "trial_heartbeats"),
+    *("trial_user_attributes", "trial_system_attributes", "version_info", "alembic_version"),
+    *("study_versions", "study_status", "trial_commits", "trial_logs", "live_trials", "trial_deaths"),
+    "requests",
+)
+_GRANT_SEQUENCES = """
+        FOR one IN SELECT CAST(CAST(owned.objid AS regclass) AS text) FROM pg_depend AS owned
+            JOIN pg_class AS sequence ON sequence.oid = owned.objid AND sequence.relkind = 'S'
+            JOIN pg_class AS source ON source.oid = owned.refobjid
+            WHERE owned.deptype IN ('a', 'i') AND source.relname IN ({tables})
+            AND source.relnamespace = CAST(current_schema() AS regnamespace)
+        LOOP
+            EXECUTE 'GRANT USAGE, SELECT, UPDATE ON SEQUENCE ' || one || ' TO {role}';
+        END LOOP"""
 _ROLES = f"""
 DO $$ DECLARE wanted text; BEGIN
     FOREACH wanted IN ARRAY ARRAY['{READER}', '{WRITER}'] LOOP
@@ -147,7 +163,7 @@ DO $$ DECLARE wanted text; BEGIN
 END $$
 """
 _FOR_ROLE = """
-DO $$ BEGIN
+DO $$ DECLARE one text; BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
         {then};
     END IF;
@@ -179,6 +195,19 @@ def keep_owners_apart(connection: sqlalchemy.Connection) -> None:
             ],
         )
     _run(connection, ["CREATE UNIQUE INDEX ix_experiments_owner_name ON experiments (owner, name)"])
+
+
+def share_studies(connection: sqlalchemy.Connection) -> None:
+    """Let readers see all studies of a server, and writers write them: the lease keeps them apart."""
+    if connection.dialect.name == "sqlite":
+        return
+    for role, rights in ((READER, "SELECT"), (WRITER, "SELECT, INSERT, UPDATE, DELETE")):
+        for table in _STUDY_TABLES:
+            _run(connection, [_FOR_ROLE.format(role=role, then=f"GRANT {rights} ON {table} TO {role}")])
+    tables = ", ".join(f"'{table}'" for table in _STUDY_TABLES)
+    _run(
+        connection, [_FOR_ROLE.format(role=WRITER, then=_GRANT_SEQUENCES.format(tables=tables, role=WRITER))]
+    )
 
 
 def _grants(table: str, rights: str) -> list[str]:

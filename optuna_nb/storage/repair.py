@@ -17,7 +17,7 @@ from optuna_nb.storage import doctor, versions
 from optuna_nb.storage.column_types import now
 from optuna_nb.storage.database import make_private, sqlite_path, translated
 from optuna_nb.storage.loader import ONE_TRIAL, load_trials
-from optuna_nb.storage.migrations import open_database, open_read_only
+from optuna_nb.storage.migrations import open_file, open_file_read_only
 from optuna_nb.storage.rows import encode
 from optuna_nb.storage.succession import CAUSE
 from optuna_nb.storage.writer import delete_children
@@ -38,14 +38,14 @@ def repair(url: str, name: str) -> tuple[Path, list[str]]:
         StorageError: If the file cannot be read or written.
     """
     path = sqlite_path(url)
-    with contextlib.closing(open_read_only(url)) as connection, translated(path):
+    with contextlib.closing(open_file_read_only(url)) as connection, translated(path):
         if owned := doctor.living_owner(connection):
             msg = f"a kernel is running {owned} in this file: %tune stop {owned} first"
-            raise LockedStudyError(msg)
+            raise LockedStudyError(msg, code="NB403")
         if not doctor.check_integrity(connection).problem:  # a broken index may hide the study
             versions.resolve(connection, name)
     copy = keep_copy(path)
-    database = open_database(url)  # brings the tables up to date
+    database = open_file(url)  # brings the tables up to date
     try:
         with database.transaction() as connection:
             indexes = _rebuild_indexes(connection)
@@ -69,7 +69,7 @@ def keep_copy(path: Path) -> Path:
     copy = next(it for it in map(path.with_name, names) if not it.exists())
     try:
         with (
-            contextlib.closing(open_read_only(str(path))) as source,
+            contextlib.closing(open_file_read_only(str(path))) as source,
             contextlib.closing(sqlite3.connect(copy)) as to,
         ):
             source.backup(to)

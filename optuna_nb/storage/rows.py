@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time as clock
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution, IntDistribution, distribution_to_json
@@ -52,7 +54,7 @@ class TrialRows:
             self.trial[1],
             self.trial[3:],
             *(
-                sorted(row[1:] for row in rows)
+                sorted([row[1:] for row in rows]) if rows else []
                 for rows in (self.params, self.values, self.steps, self.user_attrs, self.system_attrs)
             ),
         )
@@ -97,7 +99,7 @@ def encode(trial: FrozenTrial, study_id: int, internals: Mapping[str, float] | N
     )
 
 
-def plain_text(text: object, what: str) -> str:
+def plain_text(text: object, what: str, longest: int | None = None) -> str:
     """Return a name as it would come back from the database, and check that it would.
 
     A subclass of ``str``, such as numpy's, becomes a plain one, as the digest tells them apart.
@@ -107,13 +109,16 @@ def plain_text(text: object, what: str) -> str:
     """
     if not isinstance(text, str):
         msg = f"the {what} {text!r:.60} is a {type(text).__name__}: use a text"
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB307")
     plain = str.__str__(text)
     try:
         plain.encode()
     except UnicodeEncodeError as error:
         msg = f"the {what} {text!r:.60} holds half a character (a lone surrogate): use another name"
-        raise StorageError(msg) from error
+        raise StorageError(msg, code="NB307") from error
+    if longest is not None and len(plain) > longest:  # a column of a server holds no more
+        msg = f"the {what} {plain:.60}... has more than {longest} letters, a server's limit: shorten it"
+        raise StorageError(msg, code="NB307")
     return plain
 
 
@@ -130,7 +135,7 @@ def check_param(name: str, distribution: BaseDistribution) -> None:
                     f"the choice {choice!r:.60} of {name!r:.60} is a {type(choice).__name__}, which cannot be"
                     " stored: suggest names, and look up what they stand for"
                 )
-                raise StorageError(msg)
+                raise StorageError(msg, code="NB307")
         return
     if isinstance(distribution, IntDistribution) and (
         distribution.high >= MOST_EXACT or distribution.low <= -MOST_EXACT
@@ -139,18 +144,18 @@ def check_param(name: str, distribution: BaseDistribution) -> None:
             f"the integer parameter {name!r:.60} reaches 2**53, from where on Optuna rounds:"
             " suggest a smaller range, or a categorical"
         )
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB307")
 
 
-def check_step(step: int) -> None:
+def check_step(step: int, largest: int = _MOST_STEP - 1) -> None:
     """Check that a step can be stored.
 
     Raises:
         StorageError: If it is too large for a database.
     """
-    if not -_MOST_STEP <= step < _MOST_STEP:
-        msg = f"the step {step} is too large to store: report a step below 2**63"
-        raise StorageError(msg)
+    if not -largest - 1 <= step <= largest:
+        msg = f"the step {step} is too large to store: report a step below 2**{largest.bit_length()}"
+        raise StorageError(msg, code="NB307")
 
 
 def storable(template: FrozenTrial) -> FrozenTrial:
@@ -205,7 +210,17 @@ def time_to_text(time: datetime | None) -> str | None:
     """Turn a local naive time into naive UTC, as Optuna 5 and SQLAlchemy write it."""
     if time is None:
         return None
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    if time.tzinfo is None:
+        time -= _utc_offset(time.replace(second=0, microsecond=0), time.fold, clock.tzname)
+    else:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    return time.isoformat(" ", "microseconds")
+
+
+@lru_cache(maxsize=16)
+def _utc_offset(minute: datetime, fold: int, zone: tuple[str, str]) -> timedelta:  # noqa: ARG001 - of the key
+    """Return how far local time is from UTC: clocks change between minutes, never within one."""
+    return minute - minute.astimezone(UTC).replace(tzinfo=None)
 
 
 def text_to_time(text: str | None) -> datetime | None:

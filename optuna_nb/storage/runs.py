@@ -255,7 +255,7 @@ def find_records(
             if root is None:
                 names = connection.scalars(select(Experiment.name).limit(5)).all()
                 msg = f"there is no experiment {experiment!r}: there are {', '.join(names) or 'none yet'}"
-                raise InvalidOptionError(msg)
+                raise InvalidOptionError(msg, code="NB414")
             models = select(ModelRun.id).where(ModelRun.experiment_id == root)
             what = f"experiment {experiment!r}"
         else:
@@ -294,5 +294,5 @@ def by_id(connection: sqlalchemy.Connection, table: type[ModelRun | TuningRun], 
     if len(found) != 1:
         many = "several begin" if found else "none begins"
         msg = f"there is no {what} {text!r} ({many} so): %tune runs shows the ids"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB414")
     return found[0]

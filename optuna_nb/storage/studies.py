@@ -20,7 +20,9 @@ from optuna.storages._base import DEFAULT_STUDY_NAME_PREFIX
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_nb.errors import StorageTroubleError
 from optuna_nb.storage.database import translated
+from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import StudyMemory, changed
 from optuna_nb.storage.migrations import open_database
@@ -29,26 +31,25 @@ from optuna_nb.storage.rows import check_param, check_step, plain_text, round_tr
 from optuna_nb.storage.study_rows import delete_study, insert_study
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Container, Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.study import StudyDirection
 
     from optuna_nb.records import Request
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
     from optuna_nb.storage.ledger import Ledger
     from optuna_nb.storage.writer import Progress
 
 
 class StudyStorage(BaseStorage):
-    """Studies in one SQLite file. Safe to share between threads."""
+    """Studies in one SQLite file, or in one database of a server. Safe to share between threads."""
 
-    def __init__(self, database: Database | str) -> None:
+    def __init__(self, database: StudyDatabase | str) -> None:
         """Open a database, or use one that is open (it is then not closed here).
 
         Raises:
-            StorageError: If the file cannot be opened.
+            StorageError: If it cannot be opened.
         """
         self._own_database = isinstance(database, str)
         self.database = open_database(database) if isinstance(database, str) else database
@@ -63,11 +64,11 @@ class StudyStorage(BaseStorage):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle where the studies are, not what is known of them."""
-        return {"path": str(self.database.path)}
+        return {"url": self.database.url}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the same file anew, owning nothing."""
-        self.__init__(state["path"])  # type: ignore[misc]
+        """Open the same database anew, owning nothing."""
+        self.__init__(state["url"])  # type: ignore[misc]
 
     # Leases
 
@@ -94,7 +95,11 @@ class StudyStorage(BaseStorage):
         with self._lock:
             owned = self._owned.pop(study_id, None)
             if owned is not None:
-                owned.release()
+                try:
+                    owned.release()
+                except StorageTroubleError:  # it can be let go of later
+                    self._owned[study_id] = owned
+                    raise
 
     def close(self) -> None:
         """Release all studies and close the database."""
@@ -155,7 +160,7 @@ class StudyStorage(BaseStorage):
         self,
         name: str,
         directions: Sequence[StudyDirection],
-        also: Callable[[sqlite3.Connection, int], None] = lambda *_: None,
+        also: Callable[[Connection, int], None] = lambda *_: None,
     ) -> int:
         """Create a study and own it; what ``also`` writes is in the same transaction.
 
@@ -181,12 +186,12 @@ class StudyStorage(BaseStorage):
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set an attribute: at once, or with the trial that is in flight."""
         with self._lock:
-            self._own(study_id).set_attribute("user_attrs", plain_text(key, "attribute"), value)
+            self._own(study_id).set_attribute("user_attrs", self._name(key, "attribute"), value)
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
         """Set an attribute: at once, or with the trial that is in flight."""
         with self._lock:
-            self._own(study_id).set_attribute("system_attrs", plain_text(key, "attribute"), value)
+            self._own(study_id).set_attribute("system_attrs", self._name(key, "attribute"), value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """Return the id of the study of that name."""
@@ -246,7 +251,7 @@ class StudyStorage(BaseStorage):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         """Draw a parameter of a trial in flight."""
-        param_name = plain_text(param_name, "parameter")
+        param_name = self._name(param_name, "parameter")
         check_param(param_name, distribution)
         with self._lock:
             memory = self._open_trial(trial_id)
@@ -269,7 +274,7 @@ class StudyStorage(BaseStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         """Report a value of a trial in flight."""
-        check_step(step)
+        check_step(step, self.database.largest_step)
         with self._lock:
             memory = self._open_trial(trial_id)
             trial = changed(memory.get(trial_id))
@@ -285,7 +290,7 @@ class StudyStorage(BaseStorage):
         self._set_trial_attr(trial_id, "system_attrs", key, value)
 
     def _set_trial_attr(self, trial_id: int, kind: str, key: str, value: Any) -> None:
-        key, value = plain_text(key, "attribute"), round_trip(value)
+        key, value = self._name(key, "attribute"), round_trip(value)
         with self._lock:
             memory = self._open_trial(trial_id)
             trial = changed(memory.get(trial_id))
@@ -335,14 +340,18 @@ class StudyStorage(BaseStorage):
                 raise ValueError(msg)
             return memory.best
 
+    def _name(self, text: str, what: str) -> str:
+        return plain_text(text, what, self.database.longest_name)
+
     # From ids to memories
 
     def _query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with self.database.lock, translated(self.database.path):
             return self.database.connection.execute(sql, parameters).fetchall()
 
-    def _data_version(self) -> int:
-        return int(self._query("PRAGMA data_version")[0][0])
+    def _data_version(self) -> int | str:
+        with self.database.lock, translated(self.database.path):
+            return data_version(self.database.connection)
 
     def _check_study(self, study_id: int) -> None:
         if not self._query("SELECT 1 FROM studies WHERE study_id = ?", study_id):

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from optuna.exceptions import DuplicatedStudyError
 
+from optuna_nb.storage.dialect import REFUSALS, insert_study_row
 from optuna_nb.storage.rows import plain_text
-from optuna_nb.storage.writer import delete_children
+from optuna_nb.storage.writer import CHILD_TABLES
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from optuna.study import StudyDirection
+
+    from optuna_nb.storage.dialect import Connection
 
 _TABLES = (
     "trials",
@@ -31,7 +33,7 @@ _TABLES = (
 
 
 def insert_study(
-    connection: sqlite3.Connection, name: str, directions: Sequence[StudyDirection], *, above: int = 0
+    connection: Connection, name: str, directions: Sequence[StudyDirection], *, above: int = 0
 ) -> int:
     """Make a study, in the caller's transaction, and return its id.
 
@@ -48,22 +50,23 @@ def insert_study(
     name = plain_text(name, "study name")
     if connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (name,)).fetchone():
         raise DuplicatedStudyError
-    (study_id,) = connection.execute(
-        "INSERT INTO studies (study_id, study_name)"
-        " SELECT 1 + max(coalesce((SELECT max(study_id) FROM studies), 0), ?), ? RETURNING study_id",
-        (above, name),
-    ).fetchone()
+    try:
+        study_id = insert_study_row(connection, name, above)
+    except REFUSALS as error:  # plain Optuna was quicker
+        raise DuplicatedStudyError from error
     connection.executemany(
         "INSERT INTO study_directions (direction, study_id, objective) VALUES (?, ?, ?)",
         [(direction.name, study_id, i) for i, direction in enumerate(directions)],
     )
-    return int(study_id)
+    return study_id
 
 
-def delete_study(connection: sqlite3.Connection, study_id: int) -> None:
+def delete_study(connection: Connection, study_id: int) -> None:
     """Delete a study, in the caller's transaction."""
-    ids = connection.execute("SELECT trial_id FROM trials WHERE study_id = ?", (study_id,))
-    for (trial_id,) in ids.fetchall():
-        delete_children(connection, trial_id)
+    for table in CHILD_TABLES:
+        connection.execute(
+            f"DELETE FROM {table} WHERE trial_id IN (SELECT trial_id FROM trials WHERE study_id = ?)",  # noqa: S608
+            (study_id,),
+        )
     for table in _TABLES:
         connection.execute(f"DELETE FROM {table} WHERE study_id = ?", (study_id,))  # noqa: S608

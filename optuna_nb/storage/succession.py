@@ -17,11 +17,9 @@ from optuna_nb.storage import lease, live
 from optuna_nb.storage.memory import changed, running_trial
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from optuna.trial import FrozenTrial
 
-    from optuna_nb.storage.database import Database
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
     from optuna_nb.storage.ledger import Ledger
     from optuna_nb.storage.memory import StudyMemory
 
@@ -58,7 +56,7 @@ def put_in_order(ledger: Ledger, memory: StudyMemory) -> list[FrozenTrial]:
     return failed
 
 
-def retried_trials(database: Database, study_id: int) -> list[int]:
+def retried_trials(database: StudyDatabase, study_id: int) -> list[int]:
     """Return the numbers of the trials that are to run again, as a kernel died in them."""
     with database.lock:
         rows = database.connection.execute(
@@ -70,17 +68,17 @@ def retried_trials(database: Database, study_id: int) -> list[int]:
         return [number for (number,) in rows]
 
 
-def _was_in_a_trial(connection: sqlite3.Connection, study_id: int) -> bool:
+def _was_in_a_trial(connection: Connection, study_id: int) -> bool:
     """Tell whether the dead owner was at a trial too young to have a live row."""
     (state,) = connection.execute("SELECT state FROM study_status WHERE study_id = ?", (study_id,)).fetchone()
     return state in (StudyState.RUNNING, StudyState.STOPPING)
 
 
-def _count_deaths(connection: sqlite3.Connection, study_id: int, numbers: list[int]) -> list[int]:
+def _count_deaths(connection: Connection, study_id: int, numbers: list[int]) -> list[int]:
     """Count one more death for each trial; return those that have had too many."""
     connection.executemany(
         "INSERT INTO trial_deaths (study_id, number, deaths) VALUES (?, ?, 1)"
-        " ON CONFLICT (study_id, number) DO UPDATE SET deaths = deaths + 1",
+        " ON CONFLICT (study_id, number) DO UPDATE SET deaths = trial_deaths.deaths + 1",
         [(study_id, number) for number in numbers],
     )
     rows = connection.execute(

@@ -14,8 +14,9 @@ from optuna_nb.storage.column_types import from_json, original_text
 from optuna_nb.storage.rows import text_to_time
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+
+    from optuna_nb.storage.dialect import Connection
 
 MOST_RUNS = 30
 MOST_EVENTS = 400  # of all runs together
@@ -51,7 +52,7 @@ class _Run:
         self.ended = False
         self.kinds: dict[str, _Kept] = {}
 
-    def read(self, connection: sqlite3.Connection, run_id: str) -> None:
+    def read(self, connection: Connection, run_id: str) -> None:
         """Take in what is new; the index alone tells what is not."""
         rows = connection.execute(
             "SELECT id, substr(kind, 1, ?) FROM run_events WHERE tuning_run_id = ? AND +id > ? ORDER BY time",
@@ -71,7 +72,7 @@ class Timeline:
         """Begin with nothing read."""
         self._runs: dict[str, _Run] = {}
 
-    def read(self, connection: sqlite3.Connection, names: Sequence[str]) -> dict[int, RunEvents]:
+    def read(self, connection: Connection, names: Sequence[str]) -> dict[int, RunEvents]:
         """Read the events of the newest runs of some studies.
 
         Args:
@@ -116,10 +117,12 @@ def _shares(groups: Iterable[list[int]]) -> list[int]:
     return chosen
 
 
-def _events(connection: sqlite3.Connection, ids: Sequence[int]) -> Mapping[str, list[EventView]]:
+def _events(connection: Connection, ids: Sequence[int]) -> Mapping[str, list[EventView]]:
+    if not ids:
+        return {}
     rows = connection.execute(
         "SELECT tuning_run_id, substr(kind, 1, ?), time, substr(worker, 1, ?),"  # noqa: S608
-        " CASE WHEN length(payload) <= ? THEN payload END"
+        " CASE WHEN length(CAST(payload AS text)) <= ? THEN payload END"
         f" FROM run_events WHERE id IN ({', '.join('?' * len(ids))}) ORDER BY time, id",
         (_LONGEST_KIND, _LONGEST_KIND, _LONGEST_PAYLOAD, *ids),
     )

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.errors import StudyNotFoundError
 from optuna_nb.records import StudyState, VersionRecord
 from optuna_nb.storage.column_types import now
-from optuna_nb.storage.lease import Owner, is_alive
+from optuna_nb.storage.dialect import has_table
+from optuna_nb.storage.lease import Owner, seems_gone
 from optuna_nb.storage.rows import plain_text
 from optuna_nb.storage.schema import StudyVersion
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Mapping, Sequence
+
+    from optuna_nb.storage.dialect import Connection
 
 _COLUMNS = "study_id, study_name, base_name, version, seed, fingerprint, code, metric, model, parent_study_id"
 _VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")
@@ -31,7 +33,7 @@ def study_name(base_name: str, version: int) -> str:
     return f"{base_name}@{version}"
 
 
-def find(connection: sqlite3.Connection, name: str) -> VersionRecord | None:
+def find(connection: Connection, name: str) -> VersionRecord | None:
     """Find a study: ``churn`` is its newest version, ``churn@1`` that one, else an Optuna study."""
     name = plain_text(name, "study name")
     if _has_versions(connection):
@@ -56,21 +58,21 @@ def _record(row: tuple[Any, ...]) -> VersionRecord:
     )
 
 
-def _current(connection: sqlite3.Connection, base_name: str) -> VersionRecord | None:
+def _current(connection: Connection, base_name: str) -> VersionRecord | None:
     """Find the version that runs, else the one that ran last."""
     if not _has_versions(connection):
         return None
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id)"  # noqa: S608
         " LEFT JOIN study_status USING (study_id) WHERE base_name = ? ORDER BY host IS NOT NULL DESC,"
-        " (SELECT max(created_at) FROM tuning_runs WHERE tuning_runs.study_name = studies.study_name) DESC,"
-        " version DESC LIMIT 1",
+        " (SELECT max(created_at) FROM tuning_runs WHERE tuning_runs.study_name = studies.study_name) DESC"
+        " NULLS LAST, version DESC LIMIT 1",
         (base_name,),
     ).fetchone()
     return None if row is None else _record(row)
 
 
-def resolve(connection: sqlite3.Connection, name: str) -> VersionRecord:
+def resolve(connection: Connection, name: str) -> VersionRecord:
     """Find a study for a view or a verb: ``churn`` is the version that runs, or ran last.
 
     Raises:
@@ -82,11 +84,11 @@ def resolve(connection: sqlite3.Connection, name: str) -> VersionRecord:
         nearest = ", ".join(_nearest_first(name, names))
         there = f"there are {nearest}" if names else "the database has no study yet"
         msg = f"there is no study {name!r}: {there}"
-        raise StudyNotFoundError(msg)
+        raise StudyNotFoundError(msg, code="NB401")
     return found
 
 
-def names(connection: sqlite3.Connection, base_name: str) -> list[str]:
+def names(connection: Connection, base_name: str) -> list[str]:
     """Return the names of all versions of a study, oldest first."""
     if not _has_versions(connection):
         return []
@@ -108,7 +110,7 @@ def _nearest_first(name: str, names: Sequence[str], most: int = 5) -> list[str]:
     return [*near, *(it for it in names if it not in near)][:most]
 
 
-def add(connection: sqlite3.Connection, version: VersionRecord) -> None:
+def add(connection: Connection, version: VersionRecord) -> None:
     """Record a version of a study, in the caller's transaction."""
     connection.execute(
         "INSERT INTO study_versions (study_id, base_name, version, parent_study_id, seed, fingerprint,"
@@ -129,7 +131,7 @@ def add(connection: sqlite3.Connection, version: VersionRecord) -> None:
 
 
 def replace_code(
-    connection: sqlite3.Connection, study_id: int, code: str, fingerprint: Mapping[str, str], seed: int
+    connection: Connection, study_id: int, code: str, fingerprint: Mapping[str, str], seed: int
 ) -> None:
     """Let new code take the place of code that never finished a trial."""
     connection.execute(
@@ -138,7 +140,7 @@ def replace_code(
     )
 
 
-def set_fingerprint(connection: sqlite3.Connection, study_id: int, fingerprint: Mapping[str, str]) -> None:
+def set_fingerprint(connection: Connection, study_id: int, fingerprint: Mapping[str, str]) -> None:
     """Record what else is known of a fingerprint, in the caller's transaction."""
     connection.execute(
         "UPDATE study_versions SET fingerprint = ? WHERE study_id = ?",
@@ -146,7 +148,7 @@ def set_fingerprint(connection: sqlite3.Connection, study_id: int, fingerprint: 
     )
 
 
-def list_all(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+def list_all(connection: Connection) -> list[dict[str, Any]]:
     """List the studies, newest first, with how far each is."""
     versions = "LEFT JOIN study_versions USING (study_id) LEFT JOIN study_status USING (study_id)"
     joins, columns = (
@@ -159,26 +161,24 @@ def list_all(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     )
     rows = connection.execute(
         f"SELECT study_name, (SELECT count(*) FROM trials WHERE trials.study_id = studies.study_id"  # noqa: S608
-        f" AND trials.state IN ('COMPLETE', 'PRUNED', 'FAIL')), {columns} FROM studies {joins}"
+        f" AND trials.state IN ('COMPLETE', 'PRUNED', 'FAIL')), {columns}, study_id FROM studies {joins}"
         " ORDER BY studies.study_id DESC"
     )
     keys = ("name", "done", "state", "target", "metric", "created_at")
-    return [{**dict(zip(keys, row[:6], strict=True)), "state": state(row[2], row[6:])} for row in rows]
+    return [
+        {**dict(zip(keys, row[:6], strict=True)), "state": state(connection, row[9], row[2], row[6:9])}
+        for row in rows.fetchall()
+    ]
 
 
-def state(stored: str | None, owner: tuple[Any, ...]) -> StudyState:
+def state(connection: Connection, study_id: int, stored: str | None, owner: tuple[Any, ...]) -> StudyState:
     """Return what a study is doing: what its owner wrote, if that owner lives."""
     known = StudyState(stored or StudyState.NEW)
     if not known.is_active:
         return known
-    gone = owner[0] is None or is_alive(Owner(*owner)) is False
+    gone = owner[0] is None or seems_gone(connection, study_id, Owner(*owner))
     return StudyState.INTERRUPTED if gone else known
 
 
-def _has_versions(connection: sqlite3.Connection) -> bool:
-    return (
-        connection.execute(
-            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (StudyVersion.__tablename__,)
-        ).fetchone()
-        is not None
-    )
+def _has_versions(connection: Connection) -> bool:
+    return has_table(connection, StudyVersion.__tablename__)

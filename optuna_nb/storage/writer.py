@@ -6,16 +6,17 @@ lease is gone changes nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LeaseLostError, TrialIdTakenError
 from optuna_nb.storage import lease
+from optuna_nb.storage.dialect import REFUSALS, parent_is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from optuna_nb.storage.dialect import Connection
     from optuna_nb.storage.rows import TrialRows
 
 _PROGRESS = (
@@ -83,7 +84,7 @@ class Commit:
     progress: tuple[str, int | None, float, str] | None = None
 
 
-def write(connection: sqlite3.Connection, commit: Commit) -> None:
+def write(connection: Connection, commit: Commit) -> None:
     """Write one commit inside the caller's transaction.
 
     Raises:
@@ -105,16 +106,16 @@ def write(connection: sqlite3.Connection, commit: Commit) -> None:
         )
 
 
-def _write_trial(connection: sqlite3.Connection, commit: Commit, rows: TrialRows) -> None:
+def _write_trial(connection: Connection, commit: Commit, rows: TrialRows) -> None:
     if commit.was_waiting:
         _forget_waiting(connection, rows)
     else:
         try:
             connection.execute(_TRIAL, rows.trial)
-        except sqlite3.IntegrityError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        except REFUSALS as error:
+            if parent_is_gone(error):
                 msg = "another program has deleted this study: nothing more is written; run the cell again"
-                raise LeaseLostError(msg) from error
+                raise LeaseLostError(msg, code="NB404") from error
             raise TrialIdTakenError(rows.trial_id) from error
     for name, sql in _CHILDREN.items():
         if children := getattr(rows, name):
@@ -127,7 +128,7 @@ def _write_trial(connection: sqlite3.Connection, commit: Commit, rows: TrialRows
         connection.execute(_LANDED, (rows.study_id, rows.trial[1]))
 
 
-def insert(connection: sqlite3.Connection, rows: TrialRows) -> None:
+def insert(connection: Connection, rows: TrialRows) -> None:
     """Insert a trial of a study that nobody owns, or one that waits.
 
     Its id and number are the caller's care.
@@ -135,16 +136,16 @@ def insert(connection: sqlite3.Connection, rows: TrialRows) -> None:
     _write_trial(connection, Commit(rows.study_id, 0, rows), rows)
 
 
-def _forget_waiting(connection: sqlite3.Connection, rows: TrialRows) -> None:
+def _forget_waiting(connection: Connection, rows: TrialRows) -> None:
     _, _, study_id, state, start, complete = rows.trial
     done = connection.execute(_WAS_WAITING, (state, start, complete, rows.trial_id, study_id))
     if done.rowcount != 1:  # somebody else finished it meanwhile: never overwrite
         msg = f"trial {rows.trial[1]} was finished by another program: its result there is kept"
-        raise LeaseLostError(msg)
+        raise LeaseLostError(msg, code="NB404")
     delete_children(connection, rows.trial_id)
 
 
-def delete_children(connection: sqlite3.Connection, trial_id: int) -> None:
+def delete_children(connection: Connection, trial_id: int) -> None:
     """Delete what Optuna keeps of a trial beside its row."""
     for table in CHILD_TABLES:
         connection.execute(f"DELETE FROM {table} WHERE trial_id = ?", (trial_id,))  # noqa: S608

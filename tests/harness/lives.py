@@ -169,7 +169,7 @@ def live(
 
     Args:
         parent: Hears ``{"number", "facts", "attributes"}`` after each ``tell``, and ``{"killed": moment}``.
-        path: The file; it is made where it is missing.
+        path: The file, which is made where it is missing; or the URL of a server.
         case: Which of ``CASES``.
         trials: How many in all, instead of the number of the case.
         kill_at: At which moment to die, counted from 1; 0 is never.
@@ -183,6 +183,8 @@ def live(
     if kill_at:
         factory = fate.connection_class()
         sqlite3.connect = functools.partial(sqlite3.connect, factory=factory)  # type: ignore[assignment]
+        if "://" in path:
+            fate.watch_server()
     study, storage = open_study(path, case, seed)
     storage.database.sync_fully(full)
     held = storage.acquire(study._study_id)
@@ -208,7 +210,7 @@ def live(
 def open_study(path: str, case: str, seed: int = 11) -> tuple[optuna.Study, StudyStorage]:
     """Open the study as a fresh kernel does, and make it where it is missing."""
     tuned = CASES[case]
-    storage = StudyStorage(f"sqlite:///{path}")
+    storage = StudyStorage(path if "://" in path else f"sqlite:///{path}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.simplefilter("ignore", FutureWarning)
@@ -260,6 +262,24 @@ class _Fate:
         if not self._left:
             self._parent.say({"killed": name})
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch_server(self) -> None:
+        """Make every statement that is sent to a server two moments."""
+        from optuna_nb.storage.postgres import ServerConnection  # its driver is an extra
+
+        for name in ("execute", "executemany", "begin", "commit"):
+            function = getattr(ServerConnection, name)
+
+            def watched(
+                *args: Any, _do: Callable[..., Any] = function, _name: str = name, **kwargs: Any
+            ) -> Any:
+                said = what(args[1]) if _name.startswith("execute") else _name
+                self.moment(f"before {said}")
+                result = _do(*args, **kwargs)
+                self.moment(f"after {said}")
+                return result
+
+            setattr(ServerConnection, name, watched)
 
     def connection_class(self) -> type[sqlite3.Connection]:
         """Make a class of connections whose every statement is two moments."""

@@ -31,13 +31,27 @@ def new_url(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'records.db'}"
         return
-    server = sqlalchemy.make_url(server_url())
+    with new_database() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def new_database(template: str = "template0", server: str | None = None) -> Iterator[str]:
+    """Give the URL of a database of its own on the server, and drop it after.
+
+    Args:
+        template: URL of a database that it begins as, to which nobody is connected; or none.
+        server: URL of another server than the one of all tests.
+    """
+    at = sqlalchemy.make_url(server or server_url())
+    if "://" in template:
+        template = str(sqlalchemy.make_url(template).database)
     name = f"optuna_nb_{uuid.uuid4().hex}"
-    admin = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = sqlalchemy.create_engine(at, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
-        yield server.set(database=name).render_as_string(hide_password=False)
+        yield at.set(database=name).render_as_string(hide_password=False)
     finally:
         with admin.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")

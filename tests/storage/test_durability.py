@@ -32,6 +32,16 @@ def test_the_live_row_follows_every_kth_step_and_the_finished_trial_has_them_all
     assert live(storage) == []
 
 
+def test_the_live_row_shows_the_steps_of_a_trial_that_was_shown_before_its_first_report(storage):
+    study, _ = begin(storage)
+    trial = study.ask()
+    storage.tick(study._study_id)
+    for step in range(3):
+        trial.report(step / 2, step)
+        storage.tick(study._study_id)
+        assert live(storage) == [(0, step, step / 2)]
+
+
 @pytest.mark.parametrize("mode", ["pooled", "end"])
 def test_a_finished_trial_that_waits_to_be_written_is_not_shown_as_live(storage, mode):
     study, ledger = begin(storage)
