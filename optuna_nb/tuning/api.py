@@ -12,13 +12,14 @@ from optuna_nb.errors import (
     StudyNotFoundError,
 )
 from optuna_nb.storage import runs, versions
-from optuna_nb.storage.database import sqlite_path
 from optuna_nb.storage.migrations import open_read_only
-from optuna_nb.storage.record_database import is_server, read_records, records_database
+from optuna_nb.storage.record_database import read_records, records_database
+from optuna_nb.storage.server import absolute, place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, volatile
 from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
 from optuna_nb.tuning.background import Background
+from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
 from optuna_nb.tuning.resume import prepare
 from optuna_nb.tuning.work import Work
@@ -38,20 +39,22 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
         InvalidOptionError: If an option cannot be used.
         StorageError: If the database cannot be used, or another kernel runs the study.
     """
-    path = sqlite_path(options.storage)
-    options = replace(options, storage=f"sqlite:///{path}")  # wherever the program goes meanwhile
+    path = place(options.storage)
+    options = replace(options, storage=absolute(options.storage))  # wherever the program goes meanwhile
     running = background.running(path)
     for name, other in running.items():
         if other.options.name == options.name:
             if volatile.is_same(other.objective, objective):
                 return _already_running(name, other, options)
             other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
+    executor = make_executor(objective, options)  # first: what cannot be sent to workers makes no new version
     storage = StudyStorage(options.storage)
     try:
         prepared = prepare(storage, objective, options)
         objective = volatile.with_known(objective, prepared.version.fingerprint)
-        work = Work(storage, prepared, objective, options)
+        work = Work(storage, prepared, objective, options, executor)
     except BaseException:
+        executor.close()
         storage.close()
         raise
     control = work.control
@@ -65,7 +68,7 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     if work.inexact:
         note += f"; a resume cannot be exact with this sampler: {work.inexact}"
     advice = advice_on_volatile(objective.fingerprint), advice_on_unseen(objective.unseen)
-    note = "; ".join(filter(None, (note, *advice)))
+    note = "; ".join(filter(None, (note, executor.about, *advice)))
     return StudyHandle(prepared.version.study_name, options.storage, note=note, starter=start)
 
 
@@ -93,14 +96,14 @@ def load(name: str, storage: str) -> StudyHandle:
         StudyNotFoundError: If there is none of that name.
         StorageError: If the database cannot be opened.
     """
-    path = sqlite_path(storage)
+    path, url = place(storage), absolute(storage)
     if not path.exists():  # a run can be steered also where its file was deleted
         for study_name, own in background.running(path).items():
             if name in (study_name, own.options.name):
-                return StudyHandle(study_name, f"sqlite:///{path}", starter=start)
+                return StudyHandle(study_name, url, starter=start)
     with contextlib.closing(open_read_only(storage)) as connection:
         version = versions.resolve(connection, name)
-    return StudyHandle(version.study_name, f"sqlite:///{path}", starter=start)
+    return StudyHandle(version.study_name, url, starter=start)
 
 
 def versions_of(name: str, storage: str) -> list[str]:
@@ -127,11 +130,11 @@ def delete(name: str, storage: str) -> list[str]:
         StudyNotFoundError: If there is none of that name.
     """
     names = versions_of(name, storage)
-    path = sqlite_path(storage)
+    path = place(storage)
     for study_name in names:
         if study_name in background.running(path):
             msg = f"{study_name} is running: %tune stop {study_name} first"
-            raise LockedStudyError(msg)
+            raise LockedStudyError(msg, code="NB403")
     opened = StudyStorage(storage)
     try:
         for study_name in names:
@@ -160,11 +163,12 @@ def delete_records(storage: str, found: RecordsFound, *, with_study: bool) -> No
     Raises:
         LockedStudyError: If a kernel is running one of the studies.
     """
-    for name in () if is_server(storage) else found.running:
-        if load(name, storage).is_running:
-            msg = f"{name} is running: %tune stop {name} first"
-            raise LockedStudyError(msg)
-    if with_study and not is_server(storage):
+    for name in found.running:
+        with contextlib.suppress(StudyNotFoundError):  # a server may hold records alone
+            if load(name, storage).is_running:
+                msg = f"{name} is running: %tune stop {name} first"
+                raise LockedStudyError(msg, code="NB403")
+    if with_study:
         for name in found.studies:
             with contextlib.suppress(StudyNotFoundError):  # its records have outlived it
                 delete(name, storage)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from optuna_nb.records import Objective, TuneOptions
+    from optuna_nb.storage.server import Place
     from optuna_nb.tuning.control import Control
     from optuna_nb.tuning.runner import RunEnd
 
@@ -93,11 +94,11 @@ class Background:
             self._tell()
 
 
-_studies: dict[tuple[Path, str], Background] = {}
+_studies: dict[tuple[Path | Place, str], Background] = {}
 _lock = threading.Lock()
 
 
-def remember(path: Path, name: str, background: Background) -> None:
+def remember(path: Path | Place, name: str, background: Background) -> None:
     """Keep the background of a study of this process, so that verbs find it."""
     with _lock:
         if not _studies:
@@ -105,13 +106,13 @@ def remember(path: Path, name: str, background: Background) -> None:
         _studies[path, name] = background
 
 
-def find(path: Path, name: str) -> Background | None:
+def find(path: Path | Place, name: str) -> Background | None:
     """Return the background of a study that this process runs or has run."""
     with _lock:
         return _studies.get((path, name))
 
 
-def running(path: Path) -> dict[str, Background]:
+def running(path: Path | Place) -> dict[str, Background]:
     """Return what this process runs just now in a database."""
     with _lock:
         return {name: b for (where, name), b in _studies.items() if where == path and b.is_running}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import TYPE_CHECKING
 
-from optuna_nb.tuning.dropping import Droppable
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Control:
@@ -21,7 +23,7 @@ class Control:
         self._changed = threading.Condition()
         self._paused = False
         self._stopping = threading.Event()
-        self.droppable = Droppable()
+        self.drop: Callable[[], object] = lambda: None  # drops the trials in flight; set by the run
         self.paused_seconds = 0.0
 
     @property
@@ -59,7 +61,7 @@ class Control:
     def stop_now(self) -> None:
         """Start no new trial, and drop those in flight; their numbers stay free."""
         self.stop()
-        self.droppable.drop_all()
+        self.drop()
 
     def set_target(self, target: int | None) -> None:
         """Change how many trials there are to be in total."""

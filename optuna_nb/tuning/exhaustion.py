@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from optuna_nb.storage.studies import StudyStorage
-    from optuna_nb.tuning.runner import TunedStudy
+    from optuna_nb.tuning.study import TunedStudy
 
 ATTRIBUTE = "optuna_nb:exhausted"  # system attribute of a study: how many trials it had then
 

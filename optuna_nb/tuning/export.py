@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.storage.copying import StudyCopy, export_database, read_study
-from optuna_nb.storage.database import sqlite_path
 from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.server import place
 from optuna_nb.tuning.fixing import FIXED
 from optuna_nb.tuning.ranking import is_feasible, pareto_set, rank
 from optuna_nb.tuning.results import plain
@@ -56,20 +56,20 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     kind = path.suffix.lower()
     if kind not in KINDS:
         msg = f"{target}: the end of the name says what to write, one of {', '.join(KINDS)}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB511")
     if not path.parent.is_dir():
         msg = f"the folder {path.parent} does not exist: create it, or name another file"
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB504")
     if top is not None and top < 1:
         msg = f"top={top}: give how many trials to write, at least 1"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB511")
     if kind in DATABASES:
         if pareto or top is not None:
             msg = f"{target} holds the whole study: --pareto and --top go with .csv, .parquet and .json"
-            raise InvalidOptionError(msg)
-        if path == sqlite_path(storage):
+            raise InvalidOptionError(msg, code="NB511")
+        if path == place(storage):
             msg = f"{target} is the database of the study itself: name another file"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB511")
         count = export_database(storage, name, path)
     else:
         with contextlib.closing(open_read_only(storage)) as connection:
@@ -188,7 +188,7 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
         draft.replace(path)
     except OSError as error:
         msg = f"{path} cannot be written ({error.strerror}): name another file"
-        raise StorageError(msg) from error
+        raise StorageError(msg, code="NB504") from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -202,4 +202,4 @@ def _write_parquet(path: Path, frame: pd.DataFrame) -> None:
         frame.to_parquet(path, index=False)
     except ImportError as error:
         msg = "writing .parquet needs pyarrow: pip install pyarrow, or write a .csv"
-        raise InvalidOptionError(msg) from error
+        raise InvalidOptionError(msg, code="NB118") from error

@@ -6,8 +6,12 @@ import linecache
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from optuna_nb.errors import OptunaNBError
+from optuna_nb.errors import ObjectiveError, OptunaNBError
+
+if TYPE_CHECKING:
+    from optuna_nb.tuning.runner import RunEnd
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -15,8 +19,10 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 def one_line(error: BaseException, number: int) -> str:
     """Name the trial, the error, and the line of the user's code that raised it."""
-    kind = "" if isinstance(error, OptunaNBError) else f"{type(error).__name__}: "
-    text = f"trial {number} failed: {kind}{first_line(error)}"
+    if isinstance(error, OptunaNBError):
+        text = f"trial {number} failed: {error.in_one_line()}"
+    else:
+        text = f"trial {number} failed: {type(error).__name__}: {first_line(error)}"
     where = user_frame(error)
     if where is None:
         return text
@@ -53,3 +59,17 @@ def full_text(error: BaseException) -> str:
         *traceback.StackSummary.from_list(frames[first:]).format(),
     ]
     return "".join([*lines, *traceback.format_exception_only(error)])
+
+
+def objective_error(end: RunEnd) -> ObjectiveError | None:
+    """Return the error that a run ended with, as one line, or None."""
+    if end.error is None:
+        return None
+    error = ObjectiveError(end.note, code="NB301")
+    error.__cause__ = end.error
+    return error
+
+
+def cut_short(note: str) -> ObjectiveError:
+    """Return the error of a run that the end of the process cut short."""
+    return ObjectiveError(note, code="NB308")

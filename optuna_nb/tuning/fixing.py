@@ -95,7 +95,7 @@ def held(name: str, value: Any, distribution: BaseDistribution) -> Any:
             return distribution.to_external_repr(internal)
         text = _range(distribution)
     msg = f"{name}={value!r} is not what the objective suggests: give {text}"
-    raise InvalidOptionError(msg)
+    raise InvalidOptionError(msg, code="NB114")
 
 
 def _range(distribution: BaseDistribution) -> str:

@@ -20,21 +20,24 @@ from optuna_nb.errors import (
     InvalidOptionError,
     ObjectiveError,
     StorageError,
+    StorageTroubleError,
     StudyNotFoundError,
 )
 from optuna_nb.records import Request, StudySnapshot, StudyState
 from optuna_nb.storage import live, questions, versions
-from optuna_nb.storage.database import Database, sqlite_path
 from optuna_nb.storage.doctor import examine
+from optuna_nb.storage.migrations import attach
 from optuna_nb.storage.queue import enqueue
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.repair import repair as mend
+from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.export import export
+from optuna_nb.tuning.failure import objective_error
 from optuna_nb.tuning.results import plain
-from optuna_nb.tuning.runner import objective_error
+from optuna_nb.tuning.transfer import transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +121,7 @@ class StudyHandle:
         """
         if n < 1:
             msg = f"more={n}: give the number of trials to add, at least 1"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB104")
         own = self._background()
         if own is not None and own.is_running and own.control.target is not None:
             own.control.set_target(own.control.target + n)
@@ -152,12 +155,12 @@ class StudyHandle:
             )
         ):
             msg = "enqueue takes a dict of values by parameter name, or a list of such dicts"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB411")
         queue = [plain(one) for one in sets]
         trials = self.study.get_trials(deepcopy=False)
         for one in queue:
             fixing.check(trials, one)
-        database = Database(sqlite_path(self.storage))
+        database = attach(self.storage)
         try:
             enqueue(database, self.name, queue)
         finally:
@@ -191,7 +194,7 @@ class StudyHandle:
                 snapshot = None
                 try:
                     snapshot = reader.poll()
-                except FileGoneError:
+                except StorageTroubleError:  # a file that is gone, a server that is away
                     if own is None:
                         raise  # else the run goes on without it, and its end says what came of that
                 if snapshot is not None and progress is not None:
@@ -214,7 +217,7 @@ class StudyHandle:
             if error is not None:
                 raise error
         elif last is not None and last.state is StudyState.FAILED:
-            raise ObjectiveError(last.note)
+            raise ObjectiveError(last.note, code="NB301")
 
     def _ask(self, verb: str, argument: int | None = None) -> bool:
         own = self._background()
@@ -223,7 +226,7 @@ class StudyHandle:
             return True
         if not self.is_running:
             return False  # a request that nobody hears would hit the next run
-        database = Database(sqlite_path(self.storage))
+        database = attach(self.storage)
         try:
             with database.transaction() as connection:
                 study_id = versions.resolve(connection, self.name).study_id
@@ -238,7 +241,7 @@ class StudyHandle:
             return self.restarter(self, more)
         if own is None or self.starter is None:
             msg = f"this kernel does not know the code of {self.name}: run its cell again to go on"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB406")
         trials = own.options.trials if own.control.target is None else own.control.target
         options = replace(own.options, more=more, trials=trials, continue_old=True)
         handle = self.starter(own.objective, options)
@@ -246,7 +249,7 @@ class StudyHandle:
         return handle
 
     def _background(self) -> Background | None:
-        return background.find(sqlite_path(self.storage), self.name)
+        return background.find(place(self.storage), self.name)
 
     def when_it_ends(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` once this kernel's run of the study has ended, from the thread of the run.
@@ -268,14 +271,14 @@ class StudyHandle:
         try:
             return Reader(self.storage, self.name)
         except StorageError as error:
-            own, path = self._background(), sqlite_path(self.storage)
+            own, path = self._background(), place(self.storage)
             if own is None or not own.is_running or path.exists():
                 raise
             msg = (
                 f"{path} is gone: put it back before the run of {self.name} ends, which goes on in memory,"
                 f" or end it with `%tune stop {own.options.name}`"
             )
-            raise FileGoneError(msg) from error
+            raise FileGoneError(msg, code="NB503") from error
 
     @property
     def study(self) -> optuna.Study:
@@ -293,12 +296,12 @@ class StudyHandle:
         study = self.study
         if len(study.directions) > 1:
             msg = f"{self.name} has several directions: use .study.best_trials"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB409")
         try:
             return study.best_trial
         except ValueError:
             msg = f"{self.name} has no complete and feasible trial yet"
-            raise StudyNotFoundError(msg) from None
+            raise StudyNotFoundError(msg, code="NB409") from None
 
     @property
     def best_params(self) -> dict[str, Any]:
@@ -321,7 +324,7 @@ class StudyHandle:
                 f" or, for a study of %autotune, run its line again or take what"
                 f" `%tune best {name} --code` prints"
             )
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB410")
         _ = self.best_trial  # refuses where there is none
         return own.objective.refit(self.study)
 
@@ -342,6 +345,20 @@ class StudyHandle:
     def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
         """Write the study into a file; see :func:`.export.export`."""
         return export(self.name, self.storage, str(path), pareto=pareto, top=top)
+
+    def push(self, url: str, *, name: str | None = None) -> str:
+        """Copy the study with its records to another file or server; see :func:`.transfer.transfer`.
+
+        Only this version, with all of its trials; ``%tune push`` takes all versions of a study.
+
+        Args:
+            url: The database, as ``"postgresql+psycopg://USER@HOST/DATABASE"`` or ``"sqlite:///FILE.db"``.
+            name: What the study is called there; None for the name that it has.
+
+        Returns:
+            One line that says what was copied.
+        """
+        return transfer(self.name, self.storage, url, new_name=name)
 
     def doctor(self, *, repair: bool = False) -> list[Finding]:
         """Check the file and the study, after mending it if asked; see :mod:`optuna_nb.storage.doctor`.

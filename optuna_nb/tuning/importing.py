@@ -40,10 +40,10 @@ def import_studies(
         copies = [copy for copy in copies if copy.name == study]
     if not copies:
         msg = f"{source} holds no study {study or ''}".rstrip() + f"; the studies in it: {there}"
-        raise StudyNotFoundError(msg)
+        raise StudyNotFoundError(msg, code="NB508")
     if name is not None and len(copies) > 1:
         msg = f"--name is for one study and {source} holds {there}: choose one with --study"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB413")
     database = open_database(storage)
     lines = []
     try:

@@ -60,7 +60,7 @@ def log_metrics(step: int, /, **values: float) -> None:
             numbers[name] = float(value)
         except (TypeError, ValueError):
             msg = f"log_metrics: {name} is a {type(value).__name__}: give a number"
-            raise InvalidOptionError(msg) from None
+            raise InvalidOptionError(msg, code="NB209") from None
     if current.history is not None:
         current.history.metrics(current.trial.number, current.worker, int(step), numbers)
 
@@ -85,8 +85,23 @@ def _present(function: str) -> _Current:
     current = _current.get()
     if current is None:
         msg = f"{function} works only in a trial that optuna_nb runs: call it in a %%tune cell's own thread"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB208")
     return current
+
+
+@contextlib.contextmanager
+def belonging_to(trial: Trial, history: Any) -> Iterator[None]:
+    """Let code far from the kernel be known as that of a trial.
+
+    Args:
+        trial: The trial that runs in this context.
+        history: Takes its ``metrics`` and ``event``.
+    """
+    token = _current.set(_Current(trial, "", history))
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 class Observer:
@@ -98,21 +113,38 @@ class Observer:
         self._lock = threading.Lock()
         self._state: StudyState | None = None
         self._at: dict[str, Trial | None] = {}  # worker -> its trial
+        self.is_remote = False  # whether trials run on workers that the executor names
 
     @contextlib.contextmanager
     def in_trial(self, trial: Trial) -> Iterator[None]:
         """Let the code of a trial be known as such."""
         worker = threading.current_thread().name.removeprefix("optuna_nb ")
         worker = worker if worker.startswith("job ") else "kernel"
-        if worker not in self._at:
-            self._note("worker joined", worker, {})
-        self._at[worker] = trial
         token = _current.set(_Current(trial, worker, self._history))
+        if not self.is_remote:
+            self.on_worker(trial, worker)
         try:
             yield
         finally:
+            current = _current.get()
             _current.reset(token)
-            self._at[worker] = None
+            if current is not None and self._at.get(current.worker) is trial:
+                self._at[current.worker] = None
+
+    def on_worker(self, trial: Trial, worker: str) -> None:
+        """Note which worker runs the trial of this context."""
+        if worker not in self._at:
+            self._note("worker joined", worker, {})
+        self._at[worker] = trial
+        current = _current.get()
+        if current is None or current.worker != worker:
+            _current.set(_Current(trial, worker, self._history))
+
+    def lost(self, trial: Trial, worker: str) -> None:
+        """Note that a worker went away with its trial, which begins again."""
+        self._at.pop(worker, None)
+        self._note("worker lost", worker, {"trial": trial.number})
+        self._note("retried", None, {"trial": trial.number})
 
     def state_is(self, state: StudyState) -> None:
         """Note a change of what the run does."""

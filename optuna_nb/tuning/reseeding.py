@@ -17,6 +17,7 @@ import contextlib
 import copy
 import random
 import zlib
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +32,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from optuna.trial import TrialState
 
@@ -72,6 +73,10 @@ class ReseedingSampler(BaseSampler):
         """Delegate. What it does to generators lasts until the next trial."""
         self.sampler.reseed_rng()
 
+    def position(self) -> Position:
+        """Note where the generators stand."""
+        return self._generators.position()
+
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Reseed every generator, then delegate."""
         if not self._generators.are_current():
@@ -100,6 +105,27 @@ class ReseedingSampler(BaseSampler):
     ) -> None:
         """Delegate."""
         self.sampler.after_trial(study, trial, state, values)
+
+
+class Position(NamedTuple):
+    """Where a sampler's generators stand."""
+
+    states: tuple[tuple[Callable[[Any, Any], object], Any, Any], ...]
+
+    def restore(self) -> None:
+        """Let the generators go on from there."""
+        for put, generator, state in self.states:
+            put(generator, state)
+
+
+def position_of(sampler: BaseSampler) -> Position:
+    """Note where the generators of a study's sampler stand; nothing where it is not reseeded."""
+    inner: object = sampler
+    while not isinstance(inner, ReseedingSampler):
+        inner = getattr(inner, "_base_sampler", None)  # as Optuna's wrappers call what they wrap
+        if inner is None:
+            return Position(())
+    return inner.position()
 
 
 class Place(NamedTuple):
@@ -169,6 +195,17 @@ _RESEED: dict[type, Callable[[Any, list[int]], object]] = {
     random.Random: _reseed_python,
 }
 _GENERATORS = tuple(_RESEED)
+_Access = tuple[Callable[[Any], Any], Callable[[Any, Any], object]]
+_STATE: dict[type, _Access] = {
+    LazyRandomState: (lambda lazy: lazy.rng.get_state(legacy=False), lambda lazy, it: lazy.rng.set_state(it)),
+    np.random.RandomState: (lambda it: it.get_state(legacy=False), lambda it, state: it.set_state(state)),
+    np.random.Generator: (
+        lambda it: it.bit_generator.state,
+        lambda it, state: setattr(it.bit_generator, "state", state),
+    ),
+    np.random.BitGenerator: (lambda it: it.state, lambda it, state: setattr(it, "state", state)),
+    random.Random: (random.Random.getstate, random.Random.setstate),
+}
 
 
 def reseeder(value: object) -> Callable[[Any, list[int]], object] | None:
@@ -176,6 +213,14 @@ def reseeder(value: object) -> Callable[[Any, list[int]], object] | None:
     if type(value).__module__ == "torch._C" and type(value).__name__ == "Generator":
         return lambda generator, words: generator.manual_seed(words[0] << 31 ^ words[1] ^ words[2])
     return next((reseed for kind, reseed in _RESEED.items() if isinstance(value, kind)), None)
+
+
+def _access(value: object) -> _Access:
+    """Find how the state of a generator is read and set."""
+    for kind, access in _STATE.items():
+        if isinstance(value, kind):
+            return access
+    return (lambda it: it.get_state(), lambda it, state: it.set_state(state))  # torch's
 
 
 class _Generators:
@@ -215,6 +260,11 @@ class _Generators:
         words = np.random.SeedSequence([seed, number]).generate_state(2).tolist()
         for reseed, generator, place in self._found:
             reseed(generator, words + place)
+
+    def position(self) -> Position:
+        """Note the state of each generator."""
+        ways = [(*_access(generator), generator) for _, generator, _ in self._found]
+        return Position(tuple((put, generator, get(generator)) for get, put, generator in ways))
 
 
 def own_seed(sampler: BaseSampler) -> int | None:

@@ -70,7 +70,7 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
             f"{found.study_name} is to {' and '.join(directions)}, not {' and '.join(options.directions)}:"
             " leave the direction out, or choose another name"
         )
-        raise DirectionMismatchError(msg)
+        raise DirectionMismatchError(msg, code="NB405")
     if found.version == 0:
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
     if options.continue_old or matches(found.fingerprint, objective.fingerprint):
@@ -101,12 +101,12 @@ def check_name(name: str) -> None:
     """
     if not name.strip():
         msg = "the study needs a name: %%tune NAME"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB115")
     if re.fullmatch(r"(?s).+@\d+", name):
         msg = (
             f"{name!r} names one version: write {name.rsplit('@', 1)[0]!r}, the version is found by the code"
         )
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB115")
 
 
 def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> VersionRecord | None:

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 
-from optuna_nb.errors import LeaseLostError, ObjectiveError, StorageTroubleError
+from optuna_nb.errors import LeaseLostError, OptunaNBError, StorageTroubleError, WorkerLostError
 from optuna_nb.records import StudyState
 from optuna_nb.storage.ledger import Durability
 from optuna_nb.storage.writer import Progress
 from optuna_nb.tuning import capture, failure
 from optuna_nb.tuning.dropping import TrialDropped
+from optuna_nb.tuning.executors.contract import Desk
 from optuna_nb.tuning.observer import Observer
 from optuna_nb.tuning.results import FOLD_SCORES, FOLD_STD, closing_line
-from optuna_nb.tuning.score import read_score
+from optuna_nb.tuning.study import finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,23 +33,15 @@ if TYPE_CHECKING:
     from optuna_nb.storage.ledger import Ledger
     from optuna_nb.storage.studies import StudyStorage
     from optuna_nb.tuning.control import Control
+    from optuna_nb.tuning.executors.contract import Executor
     from optuna_nb.tuning.score import Score
+    from optuna_nb.tuning.study import TunedStudy
 
 _logger = logging.getLogger("optuna_nb")
 FAILURES_IN_A_ROW = 3
 TICK_SECONDS = 0.25
 LET_GO_SECONDS = 0.5  # a kernel restart leaves about 2.3 s for everything
 LONG_SECONDS = 0.05  # a trial that took longer is worth the time of a full sync
-
-
-class TunedStudy(optuna.Study):
-    """An Optuna study whose ``stop`` works under ask and tell, as samplers and objectives call it."""
-
-    exhausted = False
-
-    def stop(self) -> None:
-        """Start no further trial: the grid is used up, or the objective says so."""
-        self.exhausted = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +63,9 @@ class Runner:
         study: TunedStudy,
         storage: StudyStorage,
         ledger: Ledger,
-        evaluate: Callable[[Trial], object],
+        executor: Executor,
         control: Control,
         *,
-        jobs: int = 1,
         timeout: float | None = None,
         elapsed_before: float = 0.0,
         synchronous: str = "auto",
@@ -85,9 +77,8 @@ class Runner:
             study: The study, with its sampler and pruner.
             storage: Where it lives.
             ledger: What its owner writes.
-            evaluate: The objective.
+            executor: What evaluates the objective; opened and closed here.
             control: What others may ask.
-            jobs: Trials at the same time, each in a thread.
             timeout: Seconds after which no trial is started.
             elapsed_before: Seconds that earlier runs of the study took.
             synchronous: What a commit survives: ``full`` a power cut, ``normal`` a killed
@@ -100,9 +91,8 @@ class Runner:
         self._study = study
         self._storage = storage
         self._ledger = ledger
-        self._evaluate = evaluate
+        self._executor = executor
         self._control = control
-        self._jobs = jobs
         self._timeout = timeout
         self._elapsed_before = elapsed_before
         self._synchronous = synchronous
@@ -120,6 +110,7 @@ class Runner:
         self._error: BaseException | None = None
         self._note = ""
         self._trouble = ""
+        self._waits_for, self._waits_since = "", 0.0  # what keeps every trial from running just now
         self._began = time.monotonic()
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="optuna_nb keeper", daemon=True)
@@ -136,8 +127,13 @@ class Runner:
         self.show(StudyState.RUNNING)
         self._keeper.start()
         try:
-            self._work_in_threads()
+            if not self._is_complete():  # a cluster takes seconds to start
+                self._open_executor()
+                self._work_in_threads()
+        except OptunaNBError as error:  # there is nothing to run trials on
+            self._fail(error)
         finally:
+            self._executor.close()
             self._ended.set()
             self._keeper.join()
         self._write_rest()
@@ -171,23 +167,52 @@ class Runner:
         if self._keeper.is_alive():
             self._keeper.join(LET_GO_SECONDS)
 
+    def abandon_executor(self) -> None:
+        """Leave the trials in flight to themselves: this process ends."""
+        self._executor.abandon()
+
     def elapsed(self) -> float:
         """Return the seconds of tuning so far, over all runs of the study."""
         return self._elapsed_before + self._seconds()
 
     def end_early(self, note: str) -> RunEnd:
         """Describe a run that the process's end cuts short."""
-        return RunEnd(StudyState.INTERRUPTED, note, ObjectiveError(note), self._seconds(), self._n_trials)
+        return RunEnd(StudyState.INTERRUPTED, note, failure.cut_short(note), self._seconds(), self._n_trials)
 
     # The loop
 
+    def _open_executor(self) -> None:
+        self._control.drop = self._executor.drop_all
+        desk = Desk(
+            self._study,
+            self._storage,
+            self._directions,
+            self._lock,
+            self.observer,
+            lambda: self._control.is_stopping,
+            self._wait_for,
+        )
+        self._executor.open(desk)
+
+    def _wait_for(self, what: str) -> None:
+        """Show that no trial can run just now, and why; or that they can again."""
+        now = time.monotonic()
+        if what and not self._waits_for:
+            self._waits_since = now
+            _logger.warning("%s: %s", self._study.study_name, what)
+        elif self._waits_for and not what:
+            self._control.paused_seconds += now - self._waits_since
+            _logger.warning("%s: goes on", self._study.study_name)
+        self._waits_for = what
+        self.show(self._state())
+
     def _work_in_threads(self) -> None:
-        if self._jobs == 1:
+        if self._executor.slots == 1:
             self._work()
             return
         workers = [
             threading.Thread(target=self._work, name=f"optuna_nb job {i}", daemon=True)
-            for i in range(self._jobs)
+            for i in range(self._executor.slots)
         ]
         for worker in workers:
             worker.start()
@@ -223,9 +248,10 @@ class Runner:
     def _one_trial(self) -> None:
         with self._lock:
             trial = self._study.ask()
+            self._executor.prepare(trial)
         began = time.monotonic()
         with capture.trial_log() as log, self.observer.in_trial(trial):
-            value, error = self._try(trial)
+            value, error = self._try(trial, log)
         with self._lock:
             try:
                 self._ledger.full_sync = self._is_worth_a_sync(time.monotonic() - began)
@@ -241,11 +267,9 @@ class Runner:
         """Whether a power cut may cost no trial that took so long: syncing takes some milliseconds."""
         return self._synchronous == "full" or (self._synchronous == "auto" and seconds > LONG_SECONDS)
 
-    def _try(self, trial: Trial) -> tuple[Score | None, BaseException | None]:
+    def _try(self, trial: Trial, log: capture.TrialLog) -> tuple[Score | None, BaseException | None]:
         try:
-            with self._control.droppable.evaluating():
-                value = self._evaluate(trial)
-            return read_score(value, self._directions), None
+            return self._executor.submit(trial, log), None
         except (Exception, SystemExit, TrialDropped) as error:  # noqa: BLE001 - whatever the user's code raises
             return None, error
 
@@ -260,7 +284,8 @@ class Runner:
         if error is not None and not pruned:
             self._failures += 1
             self._note = failure.one_line(error, trial.number)
-            if not self._any_success:  # a mistake in the cell: the number stays free for the next try
+            if not (self._any_success or isinstance(error, WorkerLostError)):
+                # a mistake in the cell: the number stays free for the next try
                 self._error = error
                 self._storage.forget_trial(trial._trial_id)
                 return
@@ -312,18 +337,19 @@ class Runner:
     def _state(self) -> StudyState:
         if self._control.is_stopping:
             return StudyState.STOPPING
-        return StudyState.PAUSED if self._control.is_paused else StudyState.RUNNING
+        return StudyState.PAUSED if self._control.is_paused or self._waits_for else StudyState.RUNNING
 
     def _final_state(self) -> StudyState:
-        target = self._control.target
         if self._error is not None:
             return StudyState.FAILED
-        if self._study.exhausted or (target is not None and self._done >= target):
-            return StudyState.COMPLETED
-        return StudyState.STOPPED
+        return StudyState.COMPLETED if self._is_complete() else StudyState.STOPPED
+
+    def _is_complete(self) -> bool:
+        target = self._control.target
+        return self._study.exhausted or (target is not None and self._done >= target)
 
     def _progress(self, state: StudyState) -> Progress:
-        note = self._trouble or self._note
+        note = self._trouble or self._waits_for or self._note
         if not note and state.is_active and self._ledger.durability.mode == "end":
             note = "trials stay in memory and are written when the run ends"
         return Progress(state.value, self._control.target, self.elapsed(), note)
@@ -350,6 +376,7 @@ class Runner:
         """Show trials in flight, keep the lease, and hear what others ask."""
         while not self._ended.wait(TICK_SECONDS):
             try:
+                self._ledger.workers = self._executor.status()
                 for request in self._storage.tick(self._study_id):
                     self._obey(request.verb, request.argument)
                 self.observer.tick(self._storage, self._study_id)
@@ -365,17 +392,3 @@ class Runner:
             self._control.set_target(self._done + self._in_flight + (argument or 0))
         elif verb in ("pause", "resume", "stop", "stop_now"):
             getattr(self._control, verb)()
-
-
-def finished(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that have ended, in whatever way."""
-    return [trial for trial in trials if trial.state.is_finished()]
-
-
-def objective_error(end: RunEnd) -> ObjectiveError | None:
-    """Return the error that a run ended with, as one line, or None."""
-    if end.error is None:
-        return None
-    error = ObjectiveError(end.note)
-    error.__cause__ = end.error
-    return error

@@ -69,7 +69,7 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
             this many objectives, or a package that is not installed.
     """
     if seed < 0:
-        raise InvalidOptionError(f"the seed is {seed}: give one that is 0 or more")
+        raise InvalidOptionError(f"the seed is {seed}: give one that is 0 or more", code="NB104")
     if isinstance(spec, str):
         name = _known(spec, SAMPLERS, "sampler")
         _require("sampler", name)
@@ -80,7 +80,8 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
         sampler = _own_copy(spec.sampler if isinstance(spec, ReseedingSampler) else spec)
     else:
         raise InvalidOptionError(
-            f"the sampler is {_describe(spec)}: give a name ({', '.join(SAMPLERS)}) or a sampler"
+            f"the sampler is {_describe(spec)}: give a name ({', '.join(SAMPLERS)}) or a sampler",
+            code="NB112",
         )
     for place in places(sampler):
         _prepare(place.value, len(directions))
@@ -112,7 +113,8 @@ class _EveryCombination(BruteForceSampler):
         if isinstance(param_distribution, FloatDistribution) and param_distribution.step is None:
             raise InvalidOptionError(
                 f"a grid cannot try every value of {param_name!r}: give its suggest_float a step=, "
-                f"or use another sampler (tpe, random, ...)"
+                f"or use another sampler (tpe, random, ...)",
+                code="NB117",
             )
         value = super().sample_independent(study, trial, param_name, param_distribution)
         # Optuna caches the values of (0, 9, 1) and (0.0, 9.0, 1.0) as one, whichever comes first.
@@ -132,7 +134,8 @@ def _prepare(part: object, objectives: int) -> None:
         _require("sampler", "cmaes")
         if objectives > 1:
             raise InvalidOptionError(
-                f"CMA-ES handles one objective and there are {objectives}: use nsgaii, nsgaiii, tpe or gp"
+                f"CMA-ES handles one objective and there are {objectives}: use nsgaii, nsgaiii, tpe or gp",
+                code="NB117",
             )
         guard(part)
     elif isinstance(part, TPESampler):
@@ -152,14 +155,16 @@ def _known(name: str, names: Sequence[str], what: str) -> str:
         return plain
     nearest = difflib.get_close_matches(plain, names, n=1)
     hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}"
-    raise InvalidOptionError(f"no {what} is called {name!r}: {hint}")
+    raise InvalidOptionError(f"no {what} is called {name!r}: {hint}", code="NB112")
 
 
 def _require(what: str, name: str) -> None:
     missing = [package for package in _NEEDS.get(name, ()) if importlib.util.find_spec(package) is None]
     if missing:
         packages = " ".join(missing)
-        raise InvalidOptionError(f"the {what} {name!r} needs {packages}: pip install {packages}")
+        raise InvalidOptionError(
+            f"the {what} {name!r} needs {packages}: pip install {packages}", code="NB118"
+        )
 
 
 def _describe(value: object) -> str:
@@ -268,7 +273,8 @@ def make_pruner(spec: str | BasePruner) -> BasePruner:
         return _anchored(spec)
     if not isinstance(spec, str):
         raise InvalidOptionError(
-            f"the pruner is {_describe(spec)}: give a name ({', '.join(PRUNERS)}) or a pruner"
+            f"the pruner is {_describe(spec)}: give a name ({', '.join(PRUNERS)}) or a pruner",
+            code="NB112",
         )
     name = _known(spec, PRUNERS, "pruner")
     _require("pruner", name)

@@ -54,14 +54,16 @@ def read_score(value: object, directions: Sequence[str]) -> Score:
     count = len(directions)
     if value is None:
         raise ObjectiveError(
-            "the last expression is None, as print(score) gives none: end the cell with the score itself"
+            "the last expression is None, as print(score) gives none: end the cell with the score itself",
+            code="NB302",
         )
     if count == 1:
         if isinstance(value, tuple):
             if len(value) != 1:
                 raise ObjectiveError(
                     f"the score is a tuple of {len(value)} and the study has one direction: "
-                    f"return one number, a list or an array of fold scores, or give one --direction for each"
+                    f"return one number, a list or an array of fold scores, or give one --direction for each",
+                    code="NB303",
                 )
             (value,) = value
         mean, folds = _read_one(value, "the score")
@@ -70,7 +72,8 @@ def read_score(value: object, directions: Sequence[str]) -> Score:
     if parts is None or len(parts) != count:
         got = f"a tuple of {len(parts)}" if parts is not None else _describe(value)
         raise ObjectiveError(
-            f"the score is {got} and the study has {count} directions: return a tuple of {count}"
+            f"the score is {got} and the study has {count} directions: return a tuple of {count}",
+            code="NB303",
         )
     read = [_read_one(part, f"value {index} of the score") for index, part in enumerate(parts, 1)]
     return Score(tuple(mean for mean, _ in read), tuple(fold for _, folds in read for fold in folds))
@@ -82,12 +85,14 @@ def _read_one(value: Any, what: str) -> tuple[float, tuple[float, ...]]:
     if items is None:
         return _read_number(value, what), ()
     if not items:
-        raise ObjectiveError(f"{what} is empty: return a number, or at least one fold score")
+        raise ObjectiveError(f"{what} is empty: return a number, or at least one fold score", code="NB304")
     folds = tuple(_read_number(item, f"fold {index} of {what}") for index, item in enumerate(items, 1))
     with np.errstate(invalid="ignore"):  # inf and -inf among the folds have no mean
         mean = float(np.mean(folds))
     if math.isnan(mean):
-        raise ObjectiveError(f"{what} has no mean, as its folds hold both inf and -inf: return finite scores")
+        raise ObjectiveError(
+            f"{what} has no mean, as its folds hold both inf and -inf: return finite scores", code="NB305"
+        )
     return mean, folds
 
 
@@ -102,7 +107,8 @@ def _as_folds(value: Any, what: str) -> list[Any] | None:
     array = np.asarray(value)
     if array.ndim > 1:
         raise ObjectiveError(
-            f"{what} has {array.ndim} dimensions, {array.shape}: return a number or one row of fold scores"
+            f"{what} has {array.ndim} dimensions, {array.shape}: return a number or one row of fold scores",
+            code="NB304",
         )
     return list(array) if array.ndim else [] if array.size == 0 else None
 
@@ -121,17 +127,19 @@ def _read_number(value: Any, what: str) -> float:
         value = (value.detach() if hasattr(value, "detach") else np.asarray(value)).item()
     if isinstance(value, _BOOLS):
         raise ObjectiveError(
-            f"{what} is {value}, which is no number: return the number that it was compared with"
+            f"{what} is {value}, which is no number: return the number that it was compared with",
+            code="NB304",
         )
     if not isinstance(value, _NUMBERS):
-        raise ObjectiveError(f"{what} is {_describe(value)}: return a number")
+        raise ObjectiveError(f"{what} is {_describe(value)}: return a number", code="NB304")
     try:
         number = float(value)
     except OverflowError:
-        raise ObjectiveError(f"{what} is too large for a float: return its logarithm") from None
+        raise ObjectiveError(f"{what} is too large for a float: return its logarithm", code="NB304") from None
     if math.isnan(number):
         raise ObjectiveError(
-            f"{what} is NaN: return a number, or raise optuna.TrialPruned() where there is no score"
+            f"{what} is NaN: return a number, or raise optuna.TrialPruned() where there is no score",
+            code="NB305",
         )
     return number
 

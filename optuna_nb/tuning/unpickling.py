@@ -66,7 +66,9 @@ def load_optimizer(data: bytes) -> Any:
         _scan(data)
         return _optimizer(_Unpickler(io.BytesIO(data)).load())
     except Exception as error:  # a hostile pickle can raise anything, and none of it may pass for a state
-        raise StorageError(f"a stored CMA-ES state is damaged or hostile: {_short(error)}") from error
+        raise StorageError(
+            f"a stored CMA-ES state is damaged or hostile: {_short(error)}", code="NB510"
+        ) from error
 
 
 def _short(error: Exception) -> str:
@@ -85,7 +87,8 @@ def _restore_optimizer(sampler: CmaEsSampler, completed_trials: Sequence[FrozenT
             return load_optimizer(bytes.fromhex(text))
         except (KeyError, TypeError, ValueError, StorageError) as error:
             raise StorageError(
-                f"trial {trial.number}: {_short(error)}; tune under a new name, or with another sampler"
+                f"trial {trial.number}: {_short(error)}; tune under a new name, or with another sampler",
+                code="NB510",
             ) from error
     return None
 

@@ -24,10 +24,12 @@ from optuna_nb.storage.succession import retried_trials
 from optuna_nb.storage.writer import Progress
 from optuna_nb.tuning import exhaustion, fixing, sampling, volatile
 from optuna_nb.tuning.control import Control
+from optuna_nb.tuning.executors.choice import find_cluster
 from optuna_nb.tuning.fixing import FixingSampler
 from optuna_nb.tuning.observer import Observer
 from optuna_nb.tuning.results import plain, summarise, tuning_method
-from optuna_nb.tuning.runner import RunEnd, Runner, TunedStudy, finished
+from optuna_nb.tuning.runner import RunEnd, Runner
+from optuna_nb.tuning.study import TunedStudy, finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from optuna_nb.records import Objective, TuneOptions
     from optuna_nb.storage.studies import StudyStorage
+    from optuna_nb.tuning.executors.contract import Executor
     from optuna_nb.tuning.resume import Prepared
 
 _logger = logging.getLogger("optuna_nb")
@@ -46,7 +49,12 @@ class Work:
     """One run of a study, from its record's first line to its last."""
 
     def __init__(
-        self, storage: StudyStorage, prepared: Prepared, objective: Objective, options: TuneOptions
+        self,
+        storage: StudyStorage,
+        prepared: Prepared,
+        objective: Objective,
+        options: TuneOptions,
+        executor: Executor,
     ) -> None:
         """Open the record; the study is owned and ``run`` is to come.
 
@@ -55,11 +63,13 @@ class Work:
             prepared: The study and what is to be done.
             objective: What is tuned.
             options: How.
+            executor: What evaluates it.
         """
         self.storage = storage
         self.version = prepared.version
         self.objective = objective
         self.control = Control(prepared.target)
+        self.slots = executor.slots
         self.directions = [d.name.lower() for d in storage.get_study_directions(prepared.version.study_id)]
         sampler = sampling.make_sampler(options.sampler, seed=self.version.seed, directions=self.directions)
         self.method = tuning_method(sampler.sampler)
@@ -79,9 +89,8 @@ class Work:
             self.study,
             storage,
             prepared.ledger,
-            objective.evaluate,
+            executor,
             self.control,
-            jobs=options.jobs,
             timeout=options.timeout,
             elapsed_before=storage.elapsed(self.version.study_id),
             synchronous=options.synchronous,
@@ -134,7 +143,7 @@ class Work:
             config={
                 "directions": self.directions,
                 "sampler": self.sampler_name,
-                "flags": _plain_options(options) | {"fix": self.fixed},
+                "flags": _plain_options(options) | self._of_the_run(options),
                 "seed": self.version.seed,
                 "elapsed_before": self.storage.elapsed(self.version.study_id),
                 "fingerprint": dict(self.objective.fingerprint),
@@ -143,6 +152,10 @@ class Work:
             notes=options.notes,
             tags=options.tags,
         )
+
+    def _of_the_run(self, options: TuneOptions) -> dict[str, Any]:
+        cluster, _ = find_cluster(options.cluster)
+        return {"fix": self.fixed, "jobs": self.slots, "cluster": cluster}
 
     def run(self) -> RunEnd:
         """Tune to the end, close the record, and let go of the study. Blocks."""
@@ -166,7 +179,7 @@ class Work:
         lost = f", and the {count} trials finished since are lost" if count else ""
         msg = f"{error} and run the cell again: {self.version.study_name} has ended without its file{lost}"
         _logger.error("%s", msg)
-        return FileGoneError(msg)
+        return FileGoneError(msg, code="NB503")
 
     def abandon(self) -> None:
         """Let go in mid-trial: the process ends, and the trial will run again under its number."""
@@ -182,6 +195,7 @@ class Work:
             )
             self._end_record(self.runner.end_early(note))
             self._close()
+        self.runner.abandon_executor()
 
     def _end_record(self, end: RunEnd) -> None:
         if isinstance(end.error, LeaseLostError):
@@ -235,6 +249,7 @@ def _plain_options(options: TuneOptions) -> dict[str, Any]:
         "more",
         "timeout",
         "jobs",
+        "executor",
         "directions",
         "sampler",
         "pruner",

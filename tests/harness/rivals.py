@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,9 @@ def own(parent: Line, *, path: str) -> None:
             elif order == "release":
                 storage.release(study._study_id)
             elif order == "stop before the next commit":
-                storage.database.connection.set_trace_callback(_stop_before_commit)
+                connection = storage.database.connection
+                assert isinstance(connection, sqlite3.Connection)
+                connection.set_trace_callback(_stop_before_commit)
         except LeaseLostError:
             parent.say("lost")
         else:

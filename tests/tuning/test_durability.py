@@ -143,13 +143,13 @@ def test_what_plain_optuna_enqueues_during_an_end_run_is_taken_in(options):
 def syncs(monkeypatch):
     """Record the value of ``PRAGMA synchronous`` at each commit of a trial."""
     seen = []
-    transaction = Database.transaction
+    transaction = Database.owners_transaction
 
     def recorded(self):
         seen.append(self.connection.execute("PRAGMA synchronous").fetchone()[0])
         return transaction(self)
 
-    monkeypatch.setattr(Database, "transaction", recorded)
+    monkeypatch.setattr(Database, "owners_transaction", recorded)
     return seen
 
 

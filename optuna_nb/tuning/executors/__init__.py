@@ -1,0 +1,1 @@
+"""Where trials are evaluated: threads of this process, or workers of a Dask cluster."""

@@ -1,0 +1,68 @@
+"""Worker processes of this machine: they are replaced when they die, and end with their parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from optuna_nb.tuning.executors.processes import Processes
+
+PARENT = """
+import sys, time
+from distributed import LocalCluster
+from optuna_nb.tuning.executors.processes import Processes
+
+flags = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
+cluster = LocalCluster(n_workers=0, processes=False, **flags)
+processes = Processes(cluster.scheduler_address, 2, {}, 2**31)
+while len(cluster.scheduler.workers) < 2:
+    time.sleep(0.05)
+print(*[process.pid for process, _ in processes._running.values()], flush=True)
+time.sleep(100)
+"""
+
+
+def gone(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_killed():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        os.kill(parent.pid, signal.SIGKILL)
+        until(lambda: all(map(gone, pids)))
+
+
+def test_workers_that_cannot_begin_are_given_up_with_their_last_words(monkeypatch):
+    from optuna_nb.errors import ClusterError
+    from optuna_nb.tuning.executors import processes
+
+    monkeypatch.setattr(processes, "_COMMAND", ("-c", "import sys; sys.exit('no such worker')"))
+    started = Processes("tcp://127.0.0.1:9", 1, {}, 2**30)
+
+    def renew_again_and_again():
+        for _ in range(400):
+            started.renew()
+            time.sleep(0.05)
+
+    try:
+        with pytest.raises(ClusterError, match="end as soon as they begin: no such worker"):
+            renew_again_and_again()
+    finally:
+        started.end()
