@@ -45,7 +45,7 @@ Key = tuple[str, str, str, int]
 
 def python_of(tuner: str, environments: Path) -> str:
     """Return the interpreter of a tuner, its environment made if need be."""
-    if tuner in OURS:
+    if tuner in (*OURS, "autotune_bluecast"):
         return sys.executable
     folder = environments / PEERS[tuner]
     python = folder / "bin" / "python"
@@ -92,21 +92,29 @@ def run(key: Key, budget: float, environments: Path, limit: float) -> dict[str, 
 def report(runs: list[dict[str, Any]]) -> str:
     """Write the tables: medians of held-out loss, the time to the naive loop's quality, every run."""
     lines: list[str] = []
-    budgets = sorted({(run["model"], run["budget"]) for run in runs})
-    for model, budget in budgets:
-        chosen = [run for run in runs if run["model"] == model and run["budget"] == budget]
-        lines += [f"## {model}, {budget:g} CPU seconds", ""]
-        lines += [*_medians(chosen), "", *_ranks(chosen), "", *_speed(chosen), ""]
+    groups = sorted({(run["series"], run["model"], run["budget"]) for run in runs})
+    for series, model, budget in groups:
+        chosen = [
+            run for run in runs if (run["series"], run["model"], run["budget"]) == (series, model, budget)
+        ]
+        lines += [f"## Series {series}: {model}, {budget:g} CPU seconds", ""]
+        lines += [*_medians(chosen), ""]
+        if any(run["tuner"] == "autotune" for run in chosen):
+            lines += [*_ranks(chosen), "", *_speed(chosen), ""]
     lines += [
         "## Every run",
         "",
-        "| model | data | seed | tuner | budget, CPU s | held-out loss | CPU s used | configurations |",
+        "| series | model | data | seed | tuner | budget, CPU s | held-out loss | CPU s used | configurations |",
     ]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for it in sorted(runs, key=lambda it: (it["model"], it["budget"], it["data"], it["seed"], it["tuner"])):
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for it in sorted(
+        runs, key=lambda it: (it["series"], it["model"], it["budget"], it["data"], it["seed"], it["tuner"])
+    ):
         score = f"{it['score']:.4f}" if it["score"] is not None else it["why"]
+        if it.get("plain"):
+            score += f" (one tree a round {it['plain']:.4f})"
         lines.append(
-            f"| {it['model']} | {it['data']} | {it['seed']} | {it['tuner']} | {it['budget']:g} | {score} "
+            f"| {it['series']} | {it['model']} | {it['data']} | {it['seed']} | {it['tuner']} | {it['budget']:g} | {score} "
             f"| {it.get('cpu', '')} | {it.get('configurations', '')} |"
         )
     return "\n".join(lines)
@@ -122,7 +130,7 @@ def _by_data(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[int, float]
 
 def _tuners(runs: list[dict[str, Any]]) -> list[str]:
     present = {it["tuner"] for it in runs}
-    return [name for name in (*OURS, *PEERS) if name in present]
+    return [name for name in (*OURS, "autotune_bluecast", *PEERS) if name in present]
 
 
 def _medians(runs: list[dict[str, Any]]) -> list[str]:
@@ -201,6 +209,10 @@ def main() -> None:
     parser.add_argument("--models", default="xgboost", help="xgboost, catboost, with commas")
     parser.add_argument("--data", default=",".join(NAMES))
     parser.add_argument("--tuners", default=",".join([*OURS, *PEERS]))
+    parser.add_argument(
+        "--series", default="2", help="runs of another day or version are tables of their own"
+    )
+    parser.add_argument("--limit", type=float, help="wall seconds after which a run is given up")
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument(
         "--environments", type=Path, default=HERE / ".venv", help="folder of the peers' environments"
@@ -214,7 +226,11 @@ def main() -> None:
         if given.results.exists()
         else []
     )
-    done = {(it["tuner"], it["model"], it["data"], it["seed"], it["budget"]) for it in runs}
+    done = {
+        (it["tuner"], it["model"], it["data"], it["seed"], it["budget"])
+        for it in runs
+        if it["series"] == given.series
+    }
     keys = [
         (tuner, model, name, seed)
         for model in given.models.split(",")
@@ -223,9 +239,10 @@ def main() -> None:
         for tuner in given.tuners.split(",")
         if (tuner, model, name, seed, given.budget) not in done
     ]
-    limit = max(120.0, 15 * given.budget)
+    limit = given.limit or max(120.0, 15 * given.budget)
     with ThreadPoolExecutor(given.parallel) as pool, given.results.open("a") as file:
         for found in pool.map(lambda key: run(key, given.budget, given.environments, limit), keys):
+            found["series"] = given.series
             runs.append(found)
             file.write(json.dumps(found) + "\n")
             file.flush()

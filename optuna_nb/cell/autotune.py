@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
 from optuna_nb.cell.options import SAMPLERS, by_name, check
-from optuna_nb.errors import InvalidOptionError, OptunaNBError
+from optuna_nb.cell.steering import stored_study
+from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
 from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, prepare
 from optuna_nb.models.comparison import Comparison
 from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
 from optuna_nb.records import TuneOptions
-from optuna_nb.storage.database import sqlite_path
+from optuna_nb.storage.server import place
+from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from optuna.samplers import BaseSampler
 
+    from optuna_nb.records import Objective
     from optuna_nb.tuning.handle import StudyHandle
 
 DEFAULT_TRIALS = 50
@@ -42,8 +45,8 @@ def autotune(
     more: int | None = None,
     timeout: float | None = None,
     cv: Any = None,
-    folds: int = 5,
-    repeats: int = 1,
+    folds: int | None = None,
+    repeats: int | None = None,
     groups: Any = None,
     sample_weight: Any = None,
     holdout: float = 0.0,
@@ -86,8 +89,9 @@ def autotune(
         more: how many more than there are.
         timeout: seconds after which no trial begins.
         cv: number of folds, a share below 1 for one split, or a splitter.
-        folds: number of folds.
-        repeats: how often the rows are split anew.
+        folds: number of folds; None for 5.
+        repeats: how often the rows are split anew; None for once, or for less than 1,000
+            rows thrice, where neither folds, splitter, groups nor preset are given; CatBoost once.
         groups: one group a row; rows of a group stay together.
         sample_weight: one weight a row.
         holdout: share of the rows that no trial sees; they score the winner and the
@@ -153,7 +157,7 @@ def autotune(
         model=prepared.objective.model,
     )
     check(options)
-    handle = api.start(prepared.objective, options)
+    handle = _start(prepared.objective, options)
     if not refine:
         return handle.wait() if wait else handle
     if wait:
@@ -165,7 +169,8 @@ def autotune(
 def _compare(asked: AutotuneOptions, options: TuneOptions, name: str | None) -> Comparison:
     if options.more or options.timeout:
         raise InvalidOptionError(
-            "several models take --trials, of all together: leave --more and --timeout out"
+            "several models take --trials, of all together: leave --more and --timeout out",
+            code="NB607",
         )
     entries = {}
     for model in asked.model:
@@ -182,7 +187,42 @@ def _compare(asked: AutotuneOptions, options: TuneOptions, name: str | None) -> 
                 model=key,
             ),
         )
-    return Comparison(entries, options.trials or DEFAULT_TRIALS, api.start).start()
+    return Comparison(entries, options.trials or DEFAULT_TRIALS, _start).start()
+
+
+def _start(objective: Objective, options: TuneOptions) -> StudyHandle:
+    """Start a study unless what it holds are scores of another kind."""
+    _check_taken_over(options)
+    try:
+        return api.start(objective, replace(options, user_directions=True))
+    except DirectionMismatchError:
+        raise InvalidOptionError(
+            f"{options.name} has the other direction than {options.metric}, which is to"
+            f" {options.directions[0]}: give the study another name",
+            code="NB608",
+        ) from None
+
+
+def _check_taken_over(options: TuneOptions) -> None:
+    """Refuse to go on with a study that plain Optuna made where its values cannot be this metric.
+
+    Raises:
+        InvalidOptionError: If they are negative and the metric is a loss.
+    """
+    try:
+        stored = tuning.load(options.name, options.storage)
+    except StorageError:
+        return  # there is none yet
+    if "@" in stored.name or options.directions != ("minimize",):
+        return
+    values = [it.value for it in stored.study.get_trials(deepcopy=False) if it.value is not None]
+    if min(values, default=0.0) < 0:
+        raise InvalidOptionError(
+            f"{stored.name} holds values below 0, which are no {options.metric} (BlueCast scores CatBoost"
+            " classifiers by minus the Matthews correlation): give the study another name, or go on by"
+            " %%tune",
+            code="NB608",
+        )
 
 
 def refine_study(
@@ -195,36 +235,33 @@ def refine_study(
     """Try a grid of 5 values from 0.9 to 1.1 of the best ones, in a child study.
 
     Args:
-        handle: of a study that this kernel has run.
+        handle: of a study that this kernel has run, or whose cell is stored with it.
         params: numeric parameters; none for those that matter most to the model.
         trials: at most so many points of the grid; None for 25.
         wait: return only when it has ended, and then the better of parent and child.
 
     Raises:
-        InvalidOptionError: this kernel does not know the study's code, or a parameter is none.
+        InvalidOptionError: the study's code or what it reads is not here, or a parameter is none.
     """
-    own = background.find(sqlite_path(handle.storage), handle.name)
+    objective, known = _code_of(handle)
     base = handle.name.rpartition("@")[0] or handle.name
-    if own is None:
+    if len(known.directions) > 1:
         raise InvalidOptionError(
-            f"this kernel does not know the code of {handle.name}: run its cell again first"
-        )
-    if len(own.options.directions) > 1:
-        raise InvalidOptionError(
-            f"{handle.name} has several directions: there is no one best trial to refine"
+            f"{handle.name} has several directions: there is no one best trial to refine",
+            code="NB409",
         )
     study = handle.study
     direction = study.direction.name.lower()
     refinement = prepare_refinement(
         handle.name,
         handle.best_trial,
-        own.objective,
+        objective,
         names=params,
-        seed=own.options.seed or 0,
+        seed=known.seed or 0,
         direction=direction,
     )
     options = replace(
-        own.options,
+        known,
         name=f"{base}_refined",
         trials=trials or refinement.trials,
         more=None,
@@ -241,6 +278,23 @@ def refine_study(
         return child
     child.wait()
     return child if is_better(child.best_value, handle.best_value, direction) else handle
+
+
+def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
+    """Return what a study tunes: as this kernel ran it, or by the cell that is stored with it."""
+    own = background.find(place(handle.storage), handle.name)
+    if own is not None:
+        return own.objective, own.options
+    if STUDY in handle.study.user_attrs:
+        base = handle.name.rpartition("@")[0] or handle.name
+        raise InvalidOptionError(
+            f"this kernel does not know the data of {handle.name}: run its line,"
+            f" %autotune {base} ..., again first",
+            code="NB406",
+        )
+    from IPython.core.getipython import get_ipython
+
+    return stored_study(handle, get_ipython(), None)
 
 
 def _refine_later(handle: StudyHandle) -> None:
@@ -281,7 +335,11 @@ def best_code(handle: StudyHandle) -> str:
     """
     attributes = handle.study.user_attrs
     if STUDY not in attributes:
-        raise InvalidOptionError(f"{handle.name} is no study of %autotune: its own cell is the code")
+        raise InvalidOptionError(
+            f"{handle.name} is no study of %autotune: its own cell is the code", code="NB416"
+        )
     if CODE not in attributes:
-        raise InvalidOptionError(f"{handle.name} has not ended: its code is there after `%tune wait`")
+        raise InvalidOptionError(
+            f"{handle.name} has not ended: its code is there after `%tune wait`", code="NB416"
+        )
     return str(attributes[CODE])

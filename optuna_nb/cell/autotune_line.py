@@ -45,8 +45,9 @@ def autotune_parser() -> LineParser:
     add("--more", type=count, metavar="N", help="so many trials more than there are")
     add("--timeout", type=seconds, metavar="TIME", help="stop after 90s, 10m, 2h or so many seconds")
     add("--cv", metavar="CV", help="number of folds, a share as 0.2 for one split, or a splitter's variable")
-    add("--folds", type=count, default=5, metavar="K", help="folds (default 5)")
-    add("--repeats", type=count, default=1, metavar="R", help="split the rows anew so often (default 1)")
+    add("--folds", type=count, metavar="K", help="folds (default 5; of less than 1,000 rows thrice)")
+    add("--repeats", type=count, metavar="R", help="split the rows anew so often")
+    add("--fold-jobs", type=count, metavar="N", help="folds of a trial at the same time (default: by cores)")
     add("--groups", metavar="VAR", help="one group a row; groups stay together")
     add("--sample-weight", metavar="VAR", help="one weight a row")
     add(
@@ -91,11 +92,13 @@ def read_autotune(
     given = autotune_parser().read(line)
     if given.model is None:
         raise InvalidOptionError(
-            "%autotune needs a model, as --model xgboost; `%autotune -h` lists the flags"
+            "%autotune needs a model, as --model xgboost; `%autotune -h` lists the flags",
+            code="NB601",
         )
     if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
         raise InvalidOptionError(
-            f"--out: {given.out!r} cannot be the name of a variable; take letters, digits and _"
+            f"--out: {given.out!r} cannot be the name of a variable; take letters, digits and _",
+            code="NB111",
         )
     arguments = {name: value for name, value in vars(given).items() if name not in _HERE and name != "help"}
     for name in VARIABLES:
@@ -117,7 +120,9 @@ def _variable(flag: str, name: str | None, namespace: Mapping[str, Any]) -> Any:
         dashes = "-" if len(flag) == 1 else "--"
         known = [it for it in namespace if not it.startswith("_")]
         fix = did_you_mean(name, known) or "; give the name of a variable"
-        raise InvalidOptionError(f"{dashes}{flag.replace('_', '-')}: there is no variable {name}{fix}")
+        raise InvalidOptionError(
+            f"{dashes}{flag.replace('_', '-')}: there is no variable {name}{fix}", code="NB110"
+        )
     return namespace[name]
 
 
@@ -140,7 +145,8 @@ def _cv(word: str | None, namespace: Mapping[str, Any]) -> Any:
         number = float(word)
     except ValueError:
         raise InvalidOptionError(
-            f"--cv: {word!r} is neither a number nor a variable; give 5, 0.2 or the name of a splitter"
+            f"--cv: {word!r} is neither a number nor a variable; give 5, 0.2 or the name of a splitter",
+            code="NB605",
         ) from None
     return int(number) if number.is_integer() else number
 
@@ -148,7 +154,7 @@ def _cv(word: str | None, namespace: Mapping[str, Any]) -> Any:
 def _assignment(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
     name, equals, text = word.partition("=")
     if not (name and equals):
-        raise InvalidOptionError(f"--fix takes NAME=VALUE, as learning_rate=0.1, not {word!r}")
+        raise InvalidOptionError(f"--fix takes NAME=VALUE, as learning_rate=0.1, not {word!r}", code="NB113")
     try:
         return name, ast.literal_eval(text)
     except (ValueError, SyntaxError):

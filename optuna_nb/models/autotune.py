@@ -10,11 +10,11 @@ import numpy as np
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.catalogue import find_model, make_learner
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
-from optuna_nb.models.folds import make_folds, split_holdout
+from optuna_nb.models.folds import DEFAULT_FOLDS, make_folds, repeats_for, split_holdout
 from optuna_nb.models.metrics import find_metric
 from optuna_nb.models.problem import read_problem, take_rows
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES
-from optuna_nb.models.spaces import Space
+from optuna_nb.models.spaces import Space, names
 from optuna_nb.models.winner import Winner
 from optuna_nb.records import Objective, Opening
 from optuna_nb.tuning.fingerprint import fingerprint
@@ -40,8 +40,8 @@ class AutotuneOptions:
     problem: str | None = None
     metric: Any = None
     cv: Any = None
-    folds: int = 5
-    repeats: int = 1
+    folds: int | None = None
+    repeats: int | None = None
     groups: Any = None
     sample_weight: Any = None
     preset: str = "default"
@@ -96,12 +96,16 @@ def prepare(options: AutotuneOptions) -> Prepared:
     if asked is None and problem.is_classification and model.name in WITHOUT_PROBABILITIES:
         asked = "accuracy"
     metric = find_metric(asked, problem)
-    folds, splits = make_folds(
-        problem, options.cv, folds=options.folds, repeats=options.repeats, seed=options.seed
-    )
+    own = options.cv is not None or options.folds is not None or options.preset != "default"
+    own = own or model.name == "catboost"  # whose defaults alone take 1,000 rounds a fold
+    numbers = {
+        "folds": options.folds or DEFAULT_FOLDS,
+        "repeats": options.repeats or (1 if own else repeats_for(problem)),
+    }
+    folds, splits = make_folds(problem, options.cv, **numbers, seed=options.seed)
     learner = make_learner(model, problem, folds, metric, options.seed)
-    space = _space(options, model, learner)
-    fixed = {name: value for name, value in space.fixed.items() if name in {**(options.fix or {})}}
+    space, fix = _space(options, model, learner)
+    fixed = {name: value for name, value in space.fixed.items() if name in fix}
     about = {
         "model": learner.family,
         "space": space.name,
@@ -132,7 +136,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     objective = Objective(
         evaluation,
         _code(options, learner, space, metric.name),
-        _identity(options, X, everything.y, space=space, learner=learner, metric=metric.name),
+        _identity(options, X, everything.y, numbers, space=space, learner=learner, metric=metric.name),
         learner.family,
         opening=_opening(learner, space),
         finish=finish,
@@ -148,31 +152,41 @@ def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
     if options.data is None:
         if options.X is None or options.y is None:
             raise InvalidOptionError(
-                "autotune needs rows and target: -X X -y y, or --data df --target column"
+                "autotune needs rows and target: -X X -y y, or --data df --target column",
+                code="NB602",
             )
         return options.X, options.y
     if options.X is not None or options.y is not None:
-        raise InvalidOptionError("give the rows once: -X and -y, or --data and --target")
+        raise InvalidOptionError("give the rows once: -X and -y, or --data and --target", code="NB602")
     if options.target is None or options.target not in options.data.columns:
         names = ", ".join(map(str, options.data.columns[:8]))
-        raise InvalidOptionError(f"--target names a column of the data, as one of {names}")
+        raise InvalidOptionError(f"--target names a column of the data, as one of {names}", code="NB602")
     return options.data.drop(columns=options.target), options.data[options.target]
 
 
-def _space(options: AutotuneOptions, model: Model, learner: Learner) -> Space:
+def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Space, dict[str, Any]]:
+    """Return the search space and what the user fixes, by the names of the space."""
     if model.is_known:
         space = learner.default_space(options.preset)
     else:
         if not options.space:
             raise InvalidOptionError(
                 f"{model.name} has no search space of ours: give one by --space,"
-                " as {'alpha': (0.01, 10.0, 'log')}"
+                " as {'alpha': (0.01, 10.0, 'log')}",
+                code="NB604",
             )
         space = Space(f"{model.name} (yours)", ())
-    space = space.overridden(options.space, options.fix)
+    given, fix = (_by_names_of(space, it or {}, learner.synonyms) for it in (options.space, options.fix))
+    space = space.overridden(given, fix)
     if not space.params:
-        raise InvalidOptionError("every parameter is fixed: leave one free to be tuned")
-    return space
+        raise InvalidOptionError("every parameter is fixed: leave one free to be tuned", code="NB604")
+    return space, fix
+
+
+def _by_names_of(space: Space, given: Mapping[str, Any], synonyms: Mapping[str, str]) -> dict[str, Any]:
+    """Rename what the user names: ``eta`` is ``learning_rate`` where the space calls it so."""
+    held = {synonyms.get(name, name): name for name in (*names(space.params), *space.fixed)}
+    return {held.get(synonyms.get(name, name), name): value for name, value in given.items()}
 
 
 def _opening(learner: Learner, space: Space) -> tuple[Opening, ...]:
@@ -186,19 +200,21 @@ def _opening(learner: Learner, space: Space) -> tuple[Opening, ...]:
 
 
 def _identity(
-    options: AutotuneOptions, X: Any, y: Any, *, space: Space, learner: Learner, metric: str
+    options: AutotuneOptions,
+    X: Any,
+    y: Any,
+    numbers: Mapping[str, int],
+    *,
+    space: Space,
+    learner: Learner,
+    metric: str,
 ) -> dict[str, str]:
     """Fingerprint what the scores of a study depend on, one part for each that can change."""
     data = {"X": X, "y": y, "groups": options.groups, "sample_weight": options.sample_weight}
     given = {name: value for name, value in data.items() if value is not None}
     parts = fingerprint("\n".join(given), given)
     parts.pop("cell", None)
-    splits = {
-        "cv": options.cv,
-        "folds": options.folds,
-        "repeats": options.repeats,
-        "holdout": options.holdout,
-    }
+    splits = {"cv": options.cv, **numbers, "holdout": options.holdout}
     settings = {
         "search space": space.describe(),
         "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},

@@ -94,18 +94,22 @@ def find_model(model: Any) -> Model:
         if name not in MODELS:
             near = get_close_matches(plain, [*MODELS, *_ALIASES], n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(MODELS)}, and any estimator"
-            raise InvalidOptionError(f"no model is called {model!r}: {hint}")
+            raise InvalidOptionError(f"no model is called {model!r}: {hint}", code="NB601")
         require(name)
         return Model(name)
     if isinstance(model, type):
-        raise InvalidOptionError(f"{model.__name__} is a class: make a model of it, {model.__name__}()")
+        raise InvalidOptionError(
+            f"{model.__name__} is a class: make a model of it, {model.__name__}()", code="NB601"
+        )
     if isinstance(model, Pipeline):
         last = find_model(model.steps[-1][1])
         steps = tuple(step for _, step in model.steps[:-1] if step not in (None, "passthrough"))
         return replace(last, steps=steps)
     if not (hasattr(model, "fit") and hasattr(model, "predict") and hasattr(model, "get_params")):
         kind = type(model).__name__
-        raise InvalidOptionError(f"model is a {kind}: give a name as xgboost, an estimator or a Pipeline")
+        raise InvalidOptionError(
+            f"model is a {kind}: give a name as xgboost, an estimator or a Pipeline", code="NB601"
+        )
     return Model(_CLASSES.get(type(model).__name__, type(model).__name__), model)
 
 
@@ -117,7 +121,8 @@ def require(name: str) -> None:
     """
     if name in _LIBRARIES and importlib.util.find_spec(name) is None:
         raise InvalidOptionError(
-            f"{name} is not installed: pip install 'optuna-nb[lab]', or pip install {name}"
+            f"{name} is not installed: pip install 'optuna-nb[lab]', or pip install {name}",
+            code="NB118",
         )
 
 
@@ -144,13 +149,15 @@ def make_learner(model: Model, problem: Problem, folds: Sequence[Fold], metric: 
         table = CLASSIFIERS if problem.is_classification else REGRESSORS
         if model.name not in table:
             raise InvalidOptionError(
-                f"{model.name} is not for {problem.task}: take one of {', '.join(table)}"
+                f"{model.name} is not for {problem.task}: take one of {', '.join(table)}",
+                code="NB601",
             )
         estimator = table[model.name]()
     scorer = getattr(metric.scorer, "_response_method", None)
     if problem.is_classification and scorer == "predict_proba" and not hasattr(estimator, "predict_proba"):
         raise InvalidOptionError(
-            f"{model.name} gives no probabilities, as {metric.name} needs: take --metric accuracy or roc_auc"
+            f"{model.name} gives no probabilities, as {metric.name} needs: take --metric accuracy or roc_auc",
+            code="NB606",
         )
     return SklearnLearner(model.name, estimator, problem, folds, metric, recipe, seed)
 

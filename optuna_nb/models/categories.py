@@ -15,8 +15,9 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Give text columns the categories of the training rows; a new category counts as missing.
 
     Args:
-        form: ``"category"`` gives pandas categories, ``"text"`` gives strings as CatBoost
-            takes them, with a word of their own for missing values.
+        form: ``"category"`` gives pandas categories; ``"text"``, for CatBoost, gives
+            missing values a word of their own. CatBoost reads a column of dtype ``category``
+            by its codes, one of strings cell by cell while it holds the GIL.
     """
 
     def __init__(self, form: Literal["category", "text"] = "category") -> None:
@@ -40,11 +41,11 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name, known in self.categories_.items():
             text = frame[str(name)].astype(object)
             text = text.where(text.isna(), text.astype(str))
-            column = pd.Categorical(text.where(text.isin(known), None), categories=known)
             if self.form == "text":
-                frame[str(name)] = pd.Series(column, index=frame.index).astype(object).fillna(MISSING)
+                words = [*(it for it in known if it != MISSING), MISSING]
+                frame[str(name)] = pd.Categorical(text.where(text.isin(known), MISSING), categories=words)
             else:
-                frame[str(name)] = column
+                frame[str(name)] = pd.Categorical(text.where(text.isin(known), None), categories=known)
         return frame
 
 

@@ -2,7 +2,8 @@
 
 The rows that score a fold stop its boosting early, so the fold's own best number of
 rounds flatters it. Once all folds are there, each one is scored at the number of rounds
-that the other folds chose: no row takes part in choosing the rounds that it scores.
+that the other folds chose, those of the same split where there are several: no row takes
+part in choosing the rounds that it scores.
 During the race every trial is flattered alike, and own bests are compared with own bests.
 """
 
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 from optuna_nb.errors import ObjectiveError
 from optuna_nb.models import racing
+from optuna_nb.models.folds import apart
 from optuna_nb.models.metrics import as_estimator
 from optuna_nb.models.problem import take_rows
 from optuna_nb.models.threads import fitting_threads, in_order, usable_cores
@@ -72,6 +74,7 @@ class Evaluation:
         free = max(1, cores // (jobs * self.workers)) if fold_jobs is None else 1
         self.threads = min(free, fitting_threads(learner.problem.X.size))
         self._race = race
+        self._apart = apart(learner.folds)
         self._targets = [
             (take_rows(learner.problem.X, fold.score), learner.problem.y[fold.score])
             for fold in learner.folds
@@ -140,7 +143,7 @@ class Evaluation:
         if fits[0].curve is None or len(fits) == 1:
             return raced
         return [
-            self._score(fold, fit, common_rounds(fits[:fold] + fits[fold + 1 :]))
+            self._score(fold, fit, common_rounds([fits[other] for other in self._apart[fold]]))
             for fold, fit in enumerate(fits)
         ]
 
@@ -152,7 +155,8 @@ class Evaluation:
         value = metric.score(as_estimator(fit.predict(rounds), problem), X, y, weights)
         if not np.isfinite(value):
             raise ObjectiveError(
-                f"fold {fold + 1} scores {value}: take another --metric, or folds with all classes"
+                f"fold {fold + 1} scores {value}: take another --metric, or folds with all classes",
+                code="NB306",
             )
         return value
 

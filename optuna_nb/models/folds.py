@@ -12,9 +12,16 @@ from sklearn import model_selection as ms
 from optuna_nb.errors import InvalidOptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from optuna_nb.models.problem import Problem
+
+
+DEFAULT_FOLDS = 5
+_FEW_ROWS = 1_000  # below, the noise of one split decides between good trials
+_REPEATS_OF_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +63,43 @@ def make_folds(
         pairs = list(cv) if splitter is None else list(splitter.split(problem.X, problem.y, problem.groups))
         made = [Fold(np.asarray(train), np.asarray(score)) for train, score in pairs]
     except (TypeError, ValueError) as error:
-        raise InvalidOptionError(f"the rows cannot be split: {str(error).splitlines()[0]}") from None
+        raise InvalidOptionError(
+            f"the rows cannot be split: {str(error).splitlines()[0]}", code="NB605"
+        ) from None
     if not made:
-        raise InvalidOptionError("cv gives no split: give a number of folds or a splitter of scikit-learn")
+        raise InvalidOptionError(
+            "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
+        )
     return made, _describe(splitter, len(made))
+
+
+def repeats_for(problem: Problem) -> int:
+    """Return how often the rows are split anew where the user does not say: few rows thrice."""
+    return _REPEATS_OF_FEW if problem.n_rows < _FEW_ROWS and problem.groups is None else 1
+
+
+def apart(folds: Sequence[Fold]) -> list[list[int]]:
+    """Return for each fold the numbers of those that score none of its rows.
+
+    Of rows that are split once these are all other folds, and of rows that are split
+    several times the others of the same split. Where there are none, all others.
+    """
+    seen = np.zeros(1 + max(int(fold.score.max()) for fold in folds), dtype=bool)
+    found = []
+    for number, fold in enumerate(folds):
+        seen[fold.score] = True
+        others = [k for k in range(len(folds)) if k != number]
+        found.append([k for k in others if not seen[folds[k].score].any()] or others)
+        seen[fold.score] = False
+    return found
 
 
 def split_holdout(problem: Problem, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Set rows apart that no trial sees; returns the row numbers that stay, and those apart."""
     if not 0 < share < 1:
         raise InvalidOptionError(
-            f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share:g}"
+            f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share:g}",
+            code="NB605",
         )
     train, apart = next(_one_split(problem, share, seed).split(problem.X, problem.y, problem.groups))
     return train, apart
@@ -74,7 +107,9 @@ def split_holdout(problem: Problem, share: float, seed: int) -> tuple[NDArray[np
 
 def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:
     if folds < 2:  # noqa: PLR2004 - folds come in twos at least
-        raise InvalidOptionError("--folds takes 2 or more; for one split give a share, --cv 0.2")
+        raise InvalidOptionError(
+            "--folds takes 2 or more; for one split give a share, --cv 0.2", code="NB605"
+        )
     if problem.is_classification and problem.groups is None:
         fewest = int(np.bincount(problem.y).min())
         folds = max(2, min(folds, fewest))
@@ -83,7 +118,9 @@ def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:
         return ms.StratifiedKFold(folds, shuffle=True, random_state=seed)
     if problem.groups is not None:
         if repeats > 1:
-            raise InvalidOptionError("--repeats does not go with --groups: give a splitter by --cv")
+            raise InvalidOptionError(
+                "--repeats does not go with --groups: give a splitter by --cv", code="NB605"
+            )
         kind = ms.StratifiedGroupKFold if problem.is_classification else ms.GroupKFold
         return kind(folds, shuffle=True, random_state=seed)
     if repeats > 1:
@@ -93,7 +130,9 @@ def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:
 
 def _one_split(problem: Problem, share: float, seed: int) -> Any:
     if not 0 < share < 1:
-        raise InvalidOptionError(f"--cv {share:g}: give a number of folds, or a share of the rows as 0.2")
+        raise InvalidOptionError(
+            f"--cv {share:g}: give a number of folds, or a share of the rows as 0.2", code="NB605"
+        )
     if problem.groups is not None:
         return ms.GroupShuffleSplit(1, test_size=share, random_state=seed)
     kind = ms.StratifiedShuffleSplit if problem.is_classification else ms.ShuffleSplit

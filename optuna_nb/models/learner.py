@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
@@ -75,6 +75,7 @@ class Learner(ABC):
     """
 
     family = ""
+    synonyms: ClassVar[Mapping[str, str]] = {}  # other names of parameters, and the plain ones
     defaults: Mapping[str, Any]  # what the library does when it is left alone
     baseline: Mapping[str, Any]  # parameters of a fit that leaves it alone, its rounds among them
 

@@ -115,7 +115,8 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     if not isinstance(metric, str):
         if not callable(metric):
             raise InvalidOptionError(
-                f"metric is a {type(metric).__name__}: give the name of a scorer, as roc_auc"
+                f"metric is a {type(metric).__name__}: give the name of a scorer, as roc_auc",
+                code="NB606",
             )
         least = getattr(metric, "_sign", 1) < 0
         function = getattr(metric, "_score_func", metric)
@@ -129,12 +130,13 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
 
         near = get_close_matches(plain, [name.removeprefix("neg_") for name in names], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; take one of sklearn.metrics.get_scorer_names()"
-        raise InvalidOptionError(f"no metric is called {metric!r}{hint}")
+        raise InvalidOptionError(f"no metric is called {metric!r}{hint}", code="NB606")
     if known == "roc_auc" and problem.task is Task.MULTICLASS:
         known = "roc_auc_ovr"
     elif known in ("f1", "precision", "recall", "jaccard") and problem.task is Task.MULTICLASS:
         raise InvalidOptionError(
-            f"{known} is for two classes and y has more: take {known}_macro or {known}_weighted"
+            f"{known} is for two classes and y has more: take {known}_macro or {known}_weighted",
+            code="NB606",
         )
     name = known.removeprefix("neg_")
     direction = "minimize" if known.startswith("neg_") else "maximize"

@@ -4,7 +4,8 @@
 A dimension that does nothing is not searched: XGBoost's ``grow_policy`` gives the same
 trees while only the depth is limited, and the number of bins is held where it is so
 that the binned rows can be shared by all trials. The preset ``bluecast`` holds what
-BlueCast searches, in its ranges.
+BlueCast searches, in its ranges and by its names, so that a study of BlueCast's that was
+imported goes on in it; dimensions that do nothing there are left out, too.
 
 The narrower ranges of the default preset stand around the libraries' own defaults,
 with learning rates from 0.02 or 0.03 on: lower ones cost more rounds than they are
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
 PRESETS = ("default", "bluecast")
 CLASS_WEIGHT = "class_weight"  # "none" or "balanced", in every library's space
+BALANCED_BLUECAST = "sample_weight"  # the same in BlueCast's words: True or False
+ROUNDS_BLUECAST = "steps"  # its word for XGBoost's rounds, which it does not search either
 
 _XGBOOST = Space(
-    "xgboost@1",
+    "xgboost@2",
     ranges(
         {
             "learning_rate": (0.03, 0.3, "log"),
@@ -40,29 +43,29 @@ _XGBOOST = Space(
         }
     ),
     opening=(  # the cheapest first
-        {"learning_rate": 0.1, "max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.8,
-         "reg_lambda": 1.0, "reg_alpha": 1e-4, "gamma": 1e-4},
+        {"learning_rate": 0.2, "max_depth": 5, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.6,
+         "reg_lambda": 1.0, "reg_alpha": 1e-2, "gamma": 1e-4},
         {"learning_rate": 0.1, "max_depth": 2, "min_child_weight": 2.0, "subsample": 0.8, "colsample_bytree": 0.5,
          "reg_lambda": 1.0, "reg_alpha": 1e-2, "gamma": 1e-4},
-        {"learning_rate": 0.05, "max_depth": 6, "min_child_weight": 5.0, "subsample": 0.8, "colsample_bytree": 0.6,
+        {"learning_rate": 0.1, "max_depth": 6, "min_child_weight": 4.0, "subsample": 0.7, "colsample_bytree": 0.5,
          "reg_lambda": 3.0, "reg_alpha": 1e-2, "gamma": 1e-3},
     ),
 )  # fmt: skip
 _XGBOOST_BLUECAST = Space(
-    "xgboost-bluecast@1",
+    "xgboost-bluecast@2",
     ranges(
         {
-            "learning_rate": (1e-3, 0.3, "log"),
+            "eta": (1e-3, 0.3, "log"),
             "max_depth": (1, 10),
-            "reg_alpha": (1e-8, 100.0, "log"),
-            "reg_lambda": (1.0, 100.0, "log"),
+            "alpha": (1e-8, 100.0, "log"),
+            "lambda": (1.0, 100.0, "log"),
             "gamma": (1e-8, 10.0, "log"),
             "min_child_weight": (1.0, 100.0, "log"),
             "subsample": (0.1, 1.0),
             "colsample_bytree": (0.1, 1.0),
             "max_bin": (128, 1024),
             "grow_policy": ["depthwise", "lossguide"],
-            CLASS_WEIGHT: ["none", "balanced"],
+            BALANCED_BLUECAST: [True, False],
         }
     ),
 )
@@ -88,19 +91,19 @@ _CATBOOST = Space(
     ),
 )  # fmt: skip
 _CATBOOST_BLUECAST = Space(
-    "catboost-bluecast@1",
+    "catboost-bluecast@2",
     ranges(
         {
             "learning_rate": (1e-3, 0.3, "log"),
             "depth": (1, 10),
             "l2_leaf_reg": (1e-8, 100.0, "log"),
-            "bagging_temperature": (0.0, 10.0),
             "random_strength": (0.0, 10.0),
-            "subsample": (0.1, 1.0),
             "border_count": (32, 255),
-            "bootstrap_type": ["Bayesian", "Bernoulli", "MVS"],
-            CLASS_WEIGHT: ["none", "balanced"],
-        }
+            "bootstrap_type": ["Bayesian", "No"],
+            "bagging_temperature": (0.0, 10.0),
+            BALANCED_BLUECAST: [True, False],
+        },
+        {"bagging_temperature": ("bootstrap_type", "Bayesian")},
     ),
 )
 _FOREST = ranges({"max_features": (0.1, 1.0), "min_samples_leaf": (1, 50, "log"), "max_samples": (0.3, 1.0)})
@@ -162,15 +165,17 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
         InvalidOptionError: If there is no such preset for the model.
     """
     if preset not in PRESETS:
-        raise InvalidOptionError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}")
+        raise InvalidOptionError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}", code="NB604")
     space = _LIBRARIES.get((model, preset))
     if space is None:
         if preset != "default":
-            raise InvalidOptionError(f"there is no preset {preset!r} of {model}: leave --preset out")
+            raise InvalidOptionError(
+                f"there is no preset {preset!r} of {model}: leave --preset out", code="NB604"
+            )
         space = _SKLEARN[model]
     weighted = problem.is_classification and problem.is_skewed and not metric.is_proper
-    if any(param.name == CLASS_WEIGHT for param in space.params):
-        return space if problem.is_classification else space.overridden({CLASS_WEIGHT: None}, None)
+    if any(param.name == BALANCED_BLUECAST for param in space.params):
+        return space if problem.is_classification else space.overridden({BALANCED_BLUECAST: None}, None)
     if weighted and (model in _WEIGHTED or (model, preset) in _LIBRARIES):
         return _added(space)
     return space

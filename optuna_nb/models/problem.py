@@ -122,10 +122,13 @@ def read_problem(
     rows, categorical = _read_rows(X)
     target = pd.Series(np.ravel(np.asarray(y, dtype=object)) if isinstance(y, list) else np.ravel(y))
     if len(target) != rows.shape[0]:
-        raise InvalidOptionError(f"X has {rows.shape[0]:,} rows and y has {len(target):,}: give one y a row")
+        raise InvalidOptionError(
+            f"X has {rows.shape[0]:,} rows and y has {len(target):,}: give one y a row", code="NB603"
+        )
     if target.isna().any():
         raise InvalidOptionError(
-            f"y is missing in {int(target.isna().sum()):,} rows: drop them, X = X[y.notna()]; y = y.dropna()"
+            f"y is missing in {int(target.isna().sum()):,} rows: drop them, X = X[y.notna()]; y = y.dropna()",
+            code="NB603",
         )
     target = target.infer_objects()
     kind = task or ("classification" if _is_class(target) else "regression")
@@ -139,17 +142,23 @@ def read_problem(
         try:
             numbers = target.to_numpy(dtype=np.float64)
         except (TypeError, ValueError):
-            raise InvalidOptionError("y holds text and cannot be regressed: leave the problem out") from None
+            raise InvalidOptionError(
+                "y holds text and cannot be regressed: leave the problem out", code="NB603"
+            ) from None
         if not np.isfinite(numbers).all():
-            raise InvalidOptionError("y holds infinite values: drop or cap these rows")
+            raise InvalidOptionError("y holds infinite values: drop or cap these rows", code="NB603")
         return Problem(Task.REGRESSION, rows, numbers, **extra)
     classes, codes = np.unique(target.to_numpy(), return_inverse=True)
     if len(classes) < 2:  # noqa: PLR2004 - two classes
-        raise InvalidOptionError(f"y holds one class only, {classes[0]!r}: there is nothing to learn")
+        raise InvalidOptionError(
+            f"y holds one class only, {classes[0]!r}: there is nothing to learn", code="NB603"
+        )
     counts = np.bincount(codes)
     if counts.min() < _RARE:
         rare = classes[int(counts.argmin())]
-        raise InvalidOptionError(f"class {rare!r} has one row: merge or drop it, folds need two at least")
+        raise InvalidOptionError(
+            f"class {rare!r} has one row: merge or drop it, folds need two at least", code="NB603"
+        )
     two = len(classes) == 2  # noqa: PLR2004 - two classes
     return Problem(Task.BINARY if two else Task.MULTICLASS, rows, codes.astype(np.int64), classes, **extra)
 
@@ -174,11 +183,14 @@ def _is_class(target: pd.Series) -> bool:
 def _read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
     if not hasattr(X, "iloc"):
         if hasattr(X, "toarray"):
-            raise InvalidOptionError("X is a sparse matrix: give X.toarray(), or a %%tune cell of your own")
+            raise InvalidOptionError(
+                "X is a sparse matrix: give X.toarray(), or a %%tune cell of your own", code="NB603"
+            )
         array = np.asarray(X)
         if array.ndim != 2:  # noqa: PLR2004 - rows and columns
             raise InvalidOptionError(
-                f"X has {array.ndim} dimensions: give rows x columns, as X.reshape(-1, 1)"
+                f"X has {array.ndim} dimensions: give rows x columns, as X.reshape(-1, 1)",
+                code="NB603",
             )
         if array.dtype.kind in "fiub":
             return _checked(array.astype(np.float64, copy=False)), ()
@@ -188,13 +200,14 @@ def _read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
     frame = X.reset_index(drop=True)
     frame.columns = [str(column) for column in frame.columns]
     if len(set(frame.columns)) < frame.shape[1]:
-        raise InvalidOptionError("X has two columns of one name: rename one of them")
+        raise InvalidOptionError("X has two columns of one name: rename one of them", code="NB603")
     categorical = []
     for name in frame.columns:
         column = frame[name]
         if pd.api.types.is_datetime64_any_dtype(column):
             raise InvalidOptionError(
-                f"column {name!r} holds times: turn it into numbers, as .dt.year, or drop it"
+                f"column {name!r} holds times: turn it into numbers, as .dt.year, or drop it",
+                code="NB603",
             )
         if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
             categorical.append(name)
@@ -203,7 +216,9 @@ def _read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
 
 def _checked(array: NDArray[np.float64]) -> NDArray[np.float64]:
     if np.isinf(array).any():
-        raise InvalidOptionError("X holds infinite values: replace them, X[np.isinf(X)] = np.nan")
+        raise InvalidOptionError(
+            "X holds infinite values: replace them, X[np.isinf(X)] = np.nan", code="NB603"
+        )
     return array
 
 
@@ -212,5 +227,7 @@ def _one_a_row(values: Any, what: str, n_rows: int) -> NDArray[Any] | None:
         return None
     array = np.ravel(np.asarray(values))
     if len(array) != n_rows:
-        raise InvalidOptionError(f"{what} has {len(array):,} values for {n_rows:,} rows: give one a row")
+        raise InvalidOptionError(
+            f"{what} has {len(array):,} values for {n_rows:,} rows: give one a row", code="NB603"
+        )
     return array

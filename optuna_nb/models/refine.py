@@ -80,7 +80,9 @@ def prepare_refinement(
     if wrong or not chosen:
         known = ", ".join(numeric) or "none"
         word = wrong[0] if wrong else "nothing"
-        raise InvalidOptionError(f"{word} is no numeric parameter of {parent}; there are {known}")
+        raise InvalidOptionError(
+            f"{word} is no numeric parameter of {parent}; there are {known}", code="NB415"
+        )
     grid = {name: _values(best.params[name], numeric[name]) for name in chosen}
     centre = dict(best.params)
 

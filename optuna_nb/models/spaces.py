@@ -41,7 +41,9 @@ class Param:
             return trial.suggest_int(self.name, it.low, it.high, step=it.step, log=it.log)
         if isinstance(it, CategoricalDistribution):
             return trial.suggest_categorical(self.name, it.choices)
-        raise InvalidOptionError(f"{self.name}: {type(it).__name__} is no distribution of Optuna's")
+        raise InvalidOptionError(
+            f"{self.name}: {type(it).__name__} is no distribution of Optuna's", code="NB604"
+        )
 
     def nearest(self, value: Any) -> Any:
         """Return the value of the range that is nearest to another one."""
@@ -145,7 +147,9 @@ def read_range(name: str, value: Any) -> BaseDistribution | None:
         return value
     if isinstance(value, list):
         if not value:
-            raise InvalidOptionError(f"{name}: the list of choices is empty; give one value at least")
+            raise InvalidOptionError(
+                f"{name}: the list of choices is empty; give one value at least", code="NB604"
+            )
         return CategoricalDistribution(value)
     if not isinstance(value, tuple):
         return None
@@ -153,12 +157,14 @@ def read_range(name: str, value: Any) -> BaseDistribution | None:
     good = len(value) in _RANGE and (len(value) == min(_RANGE) or log)
     if not good or not all(isinstance(it, (int, float)) and not isinstance(it, bool) for it in numbers):
         raise InvalidOptionError(
-            f'{name}: {value!r} is no range; write (low, high), (low, high, "log") or a list of choices'
+            f'{name}: {value!r} is no range; write (low, high), (low, high, "log") or a list of choices',
+            code="NB604",
         )
     low, high = numbers
     if low > high or (log and low <= 0):
         raise InvalidOptionError(
-            f"{name}: the range {value!r} is empty; put the lower number first{', above 0' if log else ''}"
+            f"{name}: the range {value!r} is empty; put the lower number first{', above 0' if log else ''}",
+            code="NB604",
         )
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log)
@@ -173,7 +179,7 @@ def ranges(
     for name, value in given.items():
         distribution = read_range(name, value)
         if distribution is None:
-            raise InvalidOptionError(f"{name}: {value!r} is no range")
+            raise InvalidOptionError(f"{name}: {value!r} is no range", code="NB604")
         made.append(Param(name, distribution, (conditions or {}).get(name)))
     return tuple(made)
 

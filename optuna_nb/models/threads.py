@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import os
 import queue
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from optuna_nb.tuning.executors.cores import usable_cores as usable_cores  # noqa: PLC0414 - for the models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
 _R = TypeVar("_R")
 _LOOK_SECONDS = 0.2
 _MANY_CELLS = 1_000_000  # rows x columns from which on several threads pay
-
-
-def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def fitting_threads(cells: int) -> int:

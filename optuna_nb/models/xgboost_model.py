@@ -3,6 +3,10 @@
 The one file that imports xgboost. A ``QuantileDMatrix`` per fold holds the binned
 training rows; the scoring rows are binned by the same cuts (``ref=``). Trials only
 read them. Fits release the GIL.
+
+The winner's fit on all rows is steadier than a trial's: where rows or columns are sampled,
+each round takes the mean of several trees (``num_parallel_tree``), which differ by what
+they sampled, and the rounds grow with the rows. It is still one plain model of XGBoost.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import xgboost
 
 from optuna_nb.models.categories import Labelled
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
-from optuna_nb.models.presets import CLASS_WEIGHT
+from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT, ROUNDS_BLUECAST
 from optuna_nb.models.problem import Task
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.stopping import Patience
@@ -28,11 +32,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_ROUNDS = 2000
+PARALLEL_TREES = 4  # of the winner in each round (benchmarks/autotune/winner.py)
+MOST_MORE_ROUNDS = 1.25  # as for 5 folds: all rows are 5/4 of those of a fold
 DEFAULTS = {
     "learning_rate": 0.3, "max_depth": 6, "min_child_weight": 1.0, "subsample": 1.0, "colsample_bytree": 1.0,
     "reg_lambda": 1.0, "reg_alpha": 0.0, "gamma": 0.0, "max_bin": 256, "grow_policy": "depthwise",
     "n_estimators": 100,
 }  # fmt: skip
+_SYNONYMS = {
+    "eta": "learning_rate", "alpha": "reg_alpha", "lambda": "reg_lambda", "min_split_loss": "gamma",
+    ROUNDS_BLUECAST: "n_estimators", "num_boost_round": "n_estimators",
+}  # fmt: skip
+_SAMPLED = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 _OBJECTIVE = {
     Task.BINARY: "binary:logistic",
     Task.MULTICLASS: "multi:softprob",
@@ -48,11 +59,14 @@ class XGBoostLearner(Learner):
     """XGBoost on the folds of one problem."""
 
     family = "xgboost"
+    synonyms = _SYNONYMS
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.defaults = {**DEFAULTS, CLASS_WEIGHT: "none", **self.extra}
-        self.baseline = {"n_estimators": self.defaults["n_estimators"]}
+        known = {**DEFAULTS, CLASS_WEIGHT: "none", **_plain(self.extra)}
+        spelled = {word: known[name] for word, name in _SYNONYMS.items()}
+        self.defaults = {**spelled, BALANCED_BLUECAST: False, **known}
+        self.baseline = {"n_estimators": known["n_estimators"]}
         self._shared: Shared[tuple[Any, Any]] = Shared()
 
     def fit_fold(
@@ -64,8 +78,8 @@ class XGBoostLearner(Learner):
         limit: float | None = None,
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
-        values, weighted = self._weighting({**self.extra, **params})
-        rounds = values.pop("n_estimators", None) if "n_estimators" in params else None
+        rounds = _plain(params).get("n_estimators")
+        values, weighted = self._weighting(params)
         values.pop("n_estimators", None)
         values = {name: value for name, value in values.items() if name not in _NOT_OF_TRAIN}
         bins = int(values.setdefault("max_bin", 256))
@@ -126,7 +140,7 @@ class XGBoostLearner(Learner):
 
     def _weighting(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
         """Turn our word for class weights into XGBoost's; with many classes the rows are weighted."""
-        values = dict(params)
+        values = {**_plain(self.extra), **_plain(params)}
         balanced = values.pop(CLASS_WEIGHT, "none") == "balanced"
         if balanced and self.problem.task is Task.BINARY:
             counts = np.bincount(self.problem.y)
@@ -134,11 +148,22 @@ class XGBoostLearner(Learner):
         return values, balanced and self.problem.task is Task.MULTICLASS
 
     def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
-        values, _ = self._weighting({**self.extra, **params})
-        if rounds is not None:
-            values = {"n_estimators": rounds, **{k: v for k, v in values.items() if k != "n_estimators"}}
+        values, _ = self._weighting(params)
+        varied = any(values.get(name, 1.0) < 1 for name in _SAMPLED)
+        if varied and values.get("booster", "gbtree") == "gbtree":
+            values.setdefault("num_parallel_tree", PARALLEL_TREES)
+        if rounds is not None and "n_estimators" not in _plain(params):
+            values.pop("n_estimators", None)
+            values = {"n_estimators": self._rounds_of_all(rounds, values), **values}
         own: dict[str, Any] = {} if not self.problem.categorical else {"enable_categorical": True}
         return {**values, **own, "random_state": self.seed}
+
+    def _rounds_of_all(self, rounds: int, values: Mapping[str, Any]) -> int:
+        """Return the rounds of a fit on all rows, by those of a fold; a single tree a round gains nothing."""
+        if values.get("num_parallel_tree", 1) == 1:
+            return rounds
+        more = self.problem.n_rows / max(len(fold.train) for fold in self.folds)
+        return round(rounds * min(more, MOST_MORE_ROUNDS))
 
     def _kind(self) -> Any:
         return xgboost.XGBClassifier if self.problem.is_classification else xgboost.XGBRegressor
@@ -152,7 +177,7 @@ class XGBoostLearner(Learner):
         if not self.problem.is_classification:
             return model.fit(X, y, **weight_argument(model, weights))
         labels, numbers = np.unique(np.asarray(y), return_inverse=True)
-        if self._weighting({**self.extra, **params})[1]:
+        if self._weighting(params)[1]:
             weights = _times(_balanced(numbers), weights)
         model.fit(X, numbers, **weight_argument(model, weights))
         plain = labels.dtype.kind in "iu" and bool((labels == np.arange(len(labels))).all())
@@ -178,6 +203,14 @@ class _Ending(xgboost.callback.TrainingCallback):
         if self._patience is None:
             return False
         return self._patience.is_over(next(iter(evals_log["score"].values()))[-1])
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Give each parameter the name that the scikit-learn classes of XGBoost have for it."""
+    values = {_SYNONYMS.get(name, name): value for name, value in params.items()}
+    if values.pop(BALANCED_BLUECAST, False):
+        values[CLASS_WEIGHT] = "balanced"
+    return values
 
 
 def _balanced(numbers: NDArray[Any]) -> NDArray[np.float64]:

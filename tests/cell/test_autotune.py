@@ -1,5 +1,6 @@
 """The line magic ``%autotune``, and the verbs that know its studies."""
 
+import optuna  # noqa: F401 - now: its log handler keeps the stderr of the moment, which must not be a test's
 import pytest
 from IPython.core.error import UsageError
 from sklearn.datasets import load_iris
@@ -64,6 +65,26 @@ def test_refine_is_a_verb(loaded, capsys):
     assert "iris_refined@1 begins with 3 trials to go" in capsys.readouterr().out
 
 
+def test_refine_works_from_the_stored_cell_in_a_kernel_that_never_ran_it(loaded, capsys):
+    from optuna_nb.tuning import background
+
+    loaded.user_ns["shift"] = 1.0
+    loaded.run_cell_magic(
+        "tune", "bowl --trials 3 --wait -q", "(trial.suggest_float('x', -5, 5) - shift) ** 2"
+    )
+    loaded.run_line_magic("autotune", "iris --model knn -X X -y y --trials 2 --folds 2 --wait -q")
+    background.shut_down_all()  # as in a new kernel
+    loaded.run_line_magic("tune", "refine bowl --wait")
+
+    assert "bowl_refined@1 begins with 6 trials to go" in capsys.readouterr().out
+    with pytest.raises(UsageError, match=r"run its line, %autotune iris \.\.\., again first"):
+        loaded.run_line_magic("tune", "refine iris")
+    del loaded.user_ns["shift"]
+    background.shut_down_all()
+    with pytest.raises(UsageError, match="bowl@1 needs shift"):
+        loaded.run_line_magic("tune", "refine bowl")
+
+
 def test_several_models_give_one_table(loaded, capsys):
     loaded.run_line_magic("autotune", "--model logistic,knn -X X -y y --trials 8 --folds 2 --wait -o found")
 
@@ -119,14 +140,13 @@ def test_a_study_of_a_cell_has_no_code_to_print(loaded):
         loaded.run_line_magic("tune", "best cell --code")
 
 
-def test_every_flag_of_autotune_is_in_the_readme():
+def test_every_flag_of_autotune_is_in_its_reference():
     from pathlib import Path
 
     from optuna_nb.cell.autotune_line import autotune_parser
 
-    text = (
-        (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").partition("## `%autotune`")[2]
-    )
+    page = Path(__file__).parents[2] / "docs" / "reference" / "autotune.md"
+    text = page.read_text(encoding="utf-8")
     flags = [
         flag for flag in autotune_parser().flags() if f"`{flag}`" not in text and f"`{flag} " not in text
     ]

@@ -37,7 +37,22 @@ def test_xgboost_is_tuned_refitted_and_ready_to_predict(tuned, cancer):
     assert handle.best_value > 0.98
     assert roc_auc_score(y, handle.best_model.predict_proba(X)[:, 1]) > 0.99
     assert handle.best_model is handle.best_model  # fitted once
-    assert handle.best_model.n_estimators == handle.best_trial.user_attrs["rounds"]
+    if handle.best_model.num_parallel_tree is None:  # the library's defaults sample nothing
+        assert handle.best_model.n_estimators == 100
+
+
+def test_the_winner_of_all_rows_averages_trees_where_they_differ(tuned, cancer):
+    space = {"learning_rate": (0.2, 0.3), "subsample": (0.5, 0.8)}
+    handle = tuned("xgboost", *cancer, trials=5, folds=2, fix={"max_depth": 2}, space=space)
+    best, rounds = handle.best_model, handle.best_trial.user_attrs["rounds"]
+
+    assert handle.best_trial.number > 0
+    assert best.num_parallel_tree == 4
+    assert best.n_estimators == round(1.25 * rounds)
+    assert len(best.get_booster().get_dump()) == 4 * best.n_estimators
+    learner = prepare(AutotuneOptions(model="xgboost", X=cancer[0], y=cancer[1])).objective.evaluate.learner
+    assert "num_parallel_tree" not in learner.code({"max_depth": 2}, 10)
+    assert "n_estimators=10" in learner.code({"subsample": 0.5, "num_parallel_tree": 1}, 10)
 
 
 def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library_does(tuned, cancer):
@@ -146,6 +161,31 @@ def test_catboost_takes_strings_though_scikit_learn_cannot_clone_it_with_them(tu
 
     assert handle.best_model.score(X, y) > 0.8
     assert {t.params.get("bootstrap_type") for t in handle.study.trials} <= {"MVS", "Bayesian"}
+
+
+def test_catboost_watches_the_true_loss_of_rows_with_categories():
+    import threading
+
+    X, y = frame_with_text(600)
+    learner = prepare(AutotuneOptions(model="catboost", X=X, y=y, folds=2)).objective.evaluate.learner
+    fit = learner.fit_fold(0, {"learning_rate": 0.2, "depth": 3}, 1, threading.Event())
+
+    train, score = learner._pools(0, 254)
+    assert train.is_quantized()
+    truth = [
+        log_loss(learner.problem.y[learner.folds[0].score], fit.predict(rounds))
+        for rounds in (1, 5, len(fit.curve))
+    ]
+    assert truth == pytest.approx([fit.curve[0], fit.curve[4], fit.curve[-1]], rel=1e-6)
+    assert score.num_row() == 300
+
+
+def test_catboost_takes_rows_of_nothing_but_text(tuned):
+    X, y = frame_with_text()
+
+    handle = tuned("catboost", X[["kind", "level"]], y, trials=2, folds=2, fix={"iterations": 20})
+
+    assert handle.best_model.predict(X[["kind", "level"]]).shape == (240,)
 
 
 def test_catboost_stops_early_on_shared_pools(tuned, iris):
@@ -288,7 +328,10 @@ def test_the_bluecast_preset_runs(tuned, iris):
         "xgboost", *iris, trials=2, folds=2, preset="bluecast", space={"learning_rate": (0.2, 0.3)}
     )
 
-    assert "max_bin" in handle.study.trials[1].params
+    params = handle.study.trials[1].params
+    assert "max_bin" in params
+    assert 0.2 <= params["eta"] <= 0.3  # whatever name the user gives a parameter
+    assert "learning_rate" not in params
 
 
 def test_trials_at_the_same_time_share_the_data(tmp_path, iris):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import TimeSeriesSplit
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.folds import make_folds, split_holdout
+from optuna_nb.models.folds import apart, make_folds, split_holdout
 from optuna_nb.models.problem import read_problem
 
 X = np.arange(240.0).reshape(120, 2)
@@ -56,3 +56,29 @@ def test_repeats_split_anew_and_the_seed_decides():
 def test_what_cannot_split_is_refused(cv):
     with pytest.raises(InvalidOptionError):
         make_folds(read_problem(X, Y), cv)
+
+
+def test_rows_that_are_split_several_times_stay_apart_within_one_split():
+    problem = read_problem(X, Y)
+    folds, _ = make_folds(problem, folds=2, repeats=2, seed=1)
+
+    assert apart(folds) == [[1], [0], [3], [2]]
+    assert apart(make_folds(problem, folds=3)[0]) == [[1, 2], [0, 2], [0, 1]]
+    assert apart([folds[0], folds[0]]) == [[1], [0]]  # none is apart: all others
+
+
+def test_few_rows_are_split_thrice_where_nobody_says_otherwise():
+    from optuna_nb.models.autotune import AutotuneOptions, prepare
+
+    def count(**options):
+        return len(prepare(AutotuneOptions(**{"model": "ridge", **options})).objective.evaluate.learner.folds)
+
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(size=(90, 2)), rng.normal(size=(1_000, 2))
+    assert count(X=few, y=few[:, 0]) == 15
+    assert count(X=many, y=many[:, 0]) == 5
+    assert count(X=few, y=few[:, 0], folds=4) == 4
+    assert count(X=few, y=few[:, 0], cv=3) == 3
+    assert count(X=few, y=few[:, 0], repeats=2) == 10
+    assert count(X=few, y=few[:, 0], groups=np.arange(90) % 9) == 5
+    assert count(X=few, y=few[:, 0], model="catboost") == 5

@@ -37,6 +37,7 @@ def test_the_child_is_kept_only_if_it_is_better(storage, iris):
     assert best.best_value <= parent.best_value
 
 
+@pytest.mark.slow
 def test_another_centre_is_another_version_of_the_child(storage, iris):
     parent = autotune("logistic", *iris, name="f", trials=1, folds=2, storage=storage, wait=True)
     first = refine_study(parent, trials=2).wait()
@@ -68,6 +69,7 @@ def test_a_value_outside_of_its_range_is_not_tried():
     assert _values(2, optuna.distributions.IntDistribution(1, 9)) == (2,)
 
 
+@pytest.mark.slow
 def test_several_models_share_one_budget_and_the_best_gets_most(storage, iris):
     found = autotune(
         ["logistic", "decision_tree", "knn"],

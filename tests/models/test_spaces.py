@@ -30,12 +30,12 @@ def test_the_opening_lies_inside_the_space_and_is_complete(model):
 
 def test_the_bluecast_preset_holds_what_bluecast_searches():
     xgboost = {p.name: p.distribution for p in find_space("xgboost", "bluecast", PROBLEM, LOSS).params}
-    assert (xgboost["learning_rate"].low, xgboost["learning_rate"].high) == (1e-3, 0.3)
+    assert (xgboost["eta"].low, xgboost["eta"].high) == (1e-3, 0.3)
     assert (xgboost["max_bin"].low, xgboost["max_bin"].high) == (128, 1024)
     assert xgboost["grow_policy"].choices == ("depthwise", "lossguide")
     assert set(names(find_space("catboost", "bluecast", PROBLEM, LOSS).params)) >= {
         *("learning_rate", "depth", "l2_leaf_reg", "bagging_temperature", "random_strength"),
-        *("subsample", "border_count", "bootstrap_type", "class_weight"),
+        *("border_count", "bootstrap_type", "sample_weight"),
     }
 
 
