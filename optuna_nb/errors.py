@@ -6,7 +6,28 @@ notebook shows it as a ``UsageError`` without a traceback.
 
 
 class OptunaNBError(Exception):
-    """Base of all errors that optuna_nb raises on purpose."""
+    """Base of all errors that optuna_nb raises on purpose.
+
+    Attributes:
+        code: What the error index, ``docs/errors.md``, has a section on, as ``NB101``. A
+            notebook shows it behind the message, a traceback below it; ``str(error)`` is
+            the message alone.
+    """
+
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        """Keep the code, and note it for tracebacks."""
+        super().__init__(message)  # the one argument: what a pickle makes the error from, the rest is state
+        self.code = code
+        if code:
+            self.add_note(f"[{code}] why, and what to do: docs/errors.md")
+
+    def in_one_line(self) -> str:
+        """Return the message with its code behind it, as a notebook shows it.
+
+        A message that quotes another error has the code of that one already.
+        """
+        text = str(self)
+        return f"{text} [{self.code}]" if self.code and " [NB" not in text else text
 
 
 class InvalidOptionError(OptunaNBError):
@@ -29,6 +50,19 @@ class StorageTroubleError(StorageError):
     """Writing failed for a reason that may pass: a full disk, a lock, an I/O error."""
 
 
+class CommitUnansweredError(StorageTroubleError):
+    """The server went away in the midst of a COMMIT: it may have been done or not.
+
+    Attributes:
+        ticket: What to ask the database for, once it is back.
+    """
+
+    def __init__(self, message: str, ticket: str) -> None:
+        """Keep the ticket."""
+        super().__init__(message, code="NB507")
+        self.ticket = ticket
+
+
 class FileGoneError(StorageTroubleError):
     """The file of a study that is watched or run is no longer there."""
 
@@ -42,7 +76,7 @@ class TrialIdTakenError(StorageError):
 
     def __init__(self, trial_id: int) -> None:
         """Name the id."""
-        super().__init__(f"another program has used the trial id {trial_id}")
+        super().__init__(f"another program has used the trial id {trial_id}", code="NB404")
         self.trial_id = trial_id
 
 
@@ -52,6 +86,14 @@ class StudyNotFoundError(StorageError):
 
 class LockedStudyError(StorageError):
     """Another kernel is running the study."""
+
+
+class ClusterError(OptunaNBError):
+    """A cluster that cannot be reached, or whose workers cannot run our trials."""
+
+
+class WorkerLostError(OptunaNBError):
+    """A trial whose worker was lost each time that it ran."""
 
 
 class LeaseLostError(StorageError):

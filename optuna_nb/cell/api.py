@@ -20,6 +20,7 @@ from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import capture
+from optuna_nb.tuning.transfer import transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,9 @@ def tune(
     sampler: str | BaseSampler = "tpe",
     pruner: str | BasePruner = "median",
     seed: int | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | None = None,
+    cluster: Any = None,
     metric: str | None = None,
     model: str | None = None,
     experiment: str | None = None,
@@ -78,7 +81,10 @@ def tune(
         sampler: tpe, random, grid, cmaes, gp, nsgaii, nsgaiii, qmc, brute, or an Optuna sampler.
         pruner: median, hyperband, sha, percentile, wilcoxon, none, or an Optuna pruner.
         seed: start of all random numbers; None for one that is chosen and recorded.
-        jobs: trials at the same time.
+        jobs: trials at the same time; None for one, or for all that a cluster has room for.
+        executor: ``"thread"``, or ``"dask"`` for processes of this machine or a cluster;
+            None is thread, and dask where there is a cluster.
+        cluster: of dask: ``"tcp://host:8786"``, a ``Client`` or a cluster; None starts one here.
         metric: what the score is called.
         model: type of the model, for the records.
         experiment: experiment that the study belongs to, for the records.
@@ -113,7 +119,7 @@ def tune(
     named = (directions,) if isinstance(directions, str) else tuple(directions or ())
     if directions is not None and not named:
         msg = "directions is empty: give 'minimize' or 'maximize' for each score"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB107")
     if isinstance(timeout, str):
         timeout = read_seconds(timeout)
     options = TuneOptions(
@@ -127,6 +133,8 @@ def tune(
         pruner=by_name("pruner", pruner, PRUNERS, {}) if isinstance(pruner, str) else pruner,
         seed=seed,
         jobs=jobs,
+        executor=executor or ("thread" if cluster is None else "dask"),
+        cluster=cluster,
         metric=metric,
         model=model,
         experiment=experiment,
@@ -160,6 +168,27 @@ def load(name: str, storage: str | None = None) -> StudyHandle:
         StorageError: the database cannot be read.
     """
     return _with_view(tuning.load(name, storage or default_storage()))
+
+
+def pull(name: str, source: str, *, storage: str | None = None, as_name: str | None = None) -> StudyHandle:
+    """Copy a study with its records from another file or server, and open it here.
+
+    Args:
+        name: ``"churn"`` for all its versions, or ``"churn@1"``.
+        source: URL of the database that has it; nothing changes there.
+        storage: URL of the database that gets it; None as in ``tune``.
+        as_name: what the study is called here; None for the name that it has.
+
+    Raises:
+        StudyNotFoundError: there is no such study.
+        InvalidOptionError: there is a study of that name here.
+        StorageError: a database cannot be used.
+    """
+    here = storage or default_storage()
+    note = transfer(name, source, here, new_name=as_name)
+    handle = load(as_name or name, here)
+    handle.note = note
+    return handle
 
 
 def start(objective: Objective, options: TuneOptions) -> StudyHandle:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optuna_nb.records import StudySnapshot, TrialView
     from optuna_nb.tuning.handle import StudyHandle
 
-_MOST = 10  # trials of a Pareto front that are printed
+_MOST = 10  # trials of a Pareto front that are printed, evenly spread along it
 
 
 def best_text(snapshot: StudySnapshot) -> str:
@@ -24,7 +24,10 @@ def best_text(snapshot: StudySnapshot) -> str:
     if len(snapshot.directions) == 1:
         return f"{snapshot.name}: best {_trial(snapshot, best[0])}"
     front = "\n".join(f"  {_trial(snapshot, trial)}" for trial in best)
-    return f"{snapshot.name}: trials that no other beats, {' and '.join(snapshot.directions)}\n{front}"
+    left = len(figures.top(snapshot, snapshot.done)) - len(best)
+    count = f"{left} more" if len(snapshot.directions) == 2 else "more"  # noqa: PLR2004 - else not all are looked for
+    more = f"\n  and {count}: %tune export {snapshot.name} front.csv --pareto" if left else ""
+    return f"{snapshot.name}: trials that no other beats, {' and '.join(snapshot.directions)}\n{front}{more}"
 
 
 def _trial(snapshot: StudySnapshot, trial: TrialView) -> str:

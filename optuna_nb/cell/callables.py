@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.cell.dependencies import examine_twice
 from optuna_nb.cell.model_type import find_model_type
 from optuna_nb.cell.namespace import Snapshot
-from optuna_nb.cell.trial_shell import give_own_shell
+from optuna_nb.cell.portable import FunctionObjective
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective
 from optuna_nb.tuning.fingerprint import examine, fingerprint
@@ -39,7 +39,7 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
     if not callable(objective):
         kind = type(objective).__name__
         msg = f"objective is a {kind}: give a function that takes a trial and returns the score"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB206")
     function, bound = _unwrap(objective)
     if function is None:  # a builtin, or a class
         return Objective(
@@ -56,12 +56,7 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
     names = {**function.__globals__, **captured, **bound}
     evaluate: Callable[[Trial], Any] = objective
     if shell is not None and objective is function and function.__globals__ is shell.user_ns:
-        snapshot = Snapshot(shell.user_ns, function.__code__)
-
-        def evaluate(trial: Trial) -> Any:
-            mine = snapshot.function(function)
-            give_own_shell(shell, mine.__globals__)
-            return mine(trial)
+        evaluate = FunctionObjective(Snapshot(shell.user_ns, function.__code__), function, shell)
 
     model = find_model_type(ast.parse(source), names)
     if shell is None:  # the script is all that changes data, and nobody can tell its changes from a trial's

@@ -170,13 +170,14 @@ def _queues(shell: InteractiveShell) -> list[str]:
 def _study_names(shell: InteractiveShell) -> list[str]:
     """Names in the database; none where it cannot be read, as Tab is no place for an error."""
     from optuna_nb.errors import StorageError
-    from optuna_nb.storage.database import sqlite_path, translated
+    from optuna_nb.storage.database import translated
     from optuna_nb.storage.migrations import open_read_only
+    from optuna_nb.storage.server import place
     from optuna_nb.storage.versions import list_all
 
     url = shell.magics_manager.registry["OptunaNB"].url
     try:
-        with translated(sqlite_path(url)), closing(open_read_only(url)) as connection:
+        with translated(place(url)), closing(open_read_only(url)) as connection:
             return [row["name"] for row in list_all(connection)]
     except StorageError:
         return []

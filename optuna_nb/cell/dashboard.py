@@ -43,7 +43,7 @@ def address(path: Path, study_id: int | None = None) -> str:
     """
     if importlib.util.find_spec("optuna_dashboard") is None:
         msg = "%tune dashboard needs optuna-dashboard: run `%pip install optuna-dashboard`"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB118")
     known = _running.get(path)
     if known is None or known[0].poll() is not None:
         _running[path] = known = _start(path)
@@ -85,4 +85,4 @@ def _start(path: Path) -> tuple[subprocess.Popen[bytes], int]:
     process.kill()
     process.wait()
     msg = f"optuna-dashboard did not start: try `optuna-dashboard sqlite:///{path}` in a terminal"
-    raise StorageError(msg)
+    raise StorageError(msg, code="NB702")

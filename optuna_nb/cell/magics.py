@@ -138,7 +138,7 @@ def _one_line_errors() -> Iterator[None]:
     except HelpAsked as asked:
         print(asked)  # noqa: T201
     except OptunaNBError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(error.in_one_line()) from None
 
 
 def load(shell: InteractiveShell) -> None:

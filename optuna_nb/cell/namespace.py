@@ -43,7 +43,8 @@ class Snapshot:
         self._live = live
         self.names: Mapping[str, Any] = MappingProxyType(dict(live))
         self._reads: dict[type, bool] = {}
-        self._own = [name for name in self._reach(code) if self.needs_rebuild(self.names[name])]
+        self.reached = self._reach(code)  # the names that the code uses, directly or not
+        self._own = [name for name in self.reached if self.needs_rebuild(self.names[name])]
         self._shared = _Rebuild(self, dict(self.names), None)
         self._shared.fill(self._own)
 

@@ -37,7 +37,7 @@ def read_seconds(text: str) -> float:
     try:
         return seconds(text)
     except argparse.ArgumentTypeError as error:
-        raise InvalidOptionError(f"timeout {error}") from None
+        raise InvalidOptionError(f"timeout {error}", code="NB104") from None
 
 
 def count(text: str) -> int:

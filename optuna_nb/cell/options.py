@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
 PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
 DIRECTIONS = ("minimize", "maximize")
+EXECUTORS = ("thread", "dask")
 DURABILITIES = ("trial", "pooled", "end")
 SYNCHRONOUS = ("auto", "normal", "full")
 # Also the verbs that are to come: a study must not lose its name to one of them.
 RESERVED = (
     *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
     *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),
+    *("push", "pull"),
 )
 _LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
 LARGEST = 2**53  # what every part of a database and JSON holds exactly
@@ -67,10 +69,10 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_
     ]
     if (given.minimize or given.maximize) and len(named) > 1:
         msg = "several directions: say each with --direction, as `--direction minimize --direction maximize`"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB107")
     if given.out is not None and (not given.out.isidentifier() or keyword.iskeyword(given.out)):
         msg = f"--out: {given.out!r} cannot be the name of a variable; take letters, digits and _"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB111")
     options = TuneOptions(
         name=given.name or "",
         storage=given.storage or storage,
@@ -82,6 +84,8 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_
         pruner=by_name("pruner", given.pruner, PRUNERS, namespace),
         seed=given.seed,
         jobs=given.jobs,
+        executor="dask" if given.cluster and given.executor is None else given.executor or "thread",
+        cluster=_cluster(given.cluster, namespace),
         metric=given.metric,
         model=given.model,
         experiment=given.experiment,
@@ -141,7 +145,9 @@ def tune_parser() -> LineParser:
         help=f"{', '.join(PRUNERS)}, or a variable (default median)",
     )
     add("--seed", type=seed, metavar="N", help="start of all random numbers (default: chosen and recorded)")
-    add("--jobs", type=count, default=1, metavar="N", help="trials at the same time (default 1)")
+    add("--jobs", type=count, metavar="N", help="trials at the same time (default 1, or the cluster's room)")
+    add("--executor", metavar="E", help="thread (default), or dask: processes on this machine or a cluster")
+    add("--cluster", metavar="C", help="dask: tcp://host:8786, or a variable that holds a Client")
     add("--wait", action="store_true", help="come back when the tuning has ended")
     add("--metric", metavar="NAME", help="what the score is called")
     add("--model", metavar="NAME", help="type of the model (default: read from the cell)")
@@ -199,8 +205,18 @@ def _notify(word: str | None, namespace: Mapping[str, object]) -> Callable[[Stud
             f"the variable {word} cannot be called" if word in namespace else f"there is no variable {word}"
         )
         msg = f"--notify: {what}; name a function that takes the study's handle, or give --notify alone"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB110")
     return value
+
+
+def _cluster(word: str | None, namespace: Mapping[str, object]) -> Any:
+    """Find a cluster: an address, or what a variable holds."""
+    if word is None or "://" in word:
+        return word
+    if word not in namespace:
+        msg = f"--cluster: there is no variable {word}; give tcp://host:8786, or the variable of a Client"
+        raise InvalidOptionError(msg, code="NB802")
+    return namespace[word]
 
 
 def by_name(kind: str, word: str, known: Sequence[str], namespace: Mapping[str, object]) -> Any:
@@ -228,7 +244,7 @@ def by_name(kind: str, word: str, known: Sequence[str], namespace: Mapping[str, 
     else:
         fix = did_you_mean(word, known) or f"; take one of {', '.join(known)}"
         msg = f"--{kind}: {word!r} is neither a {kind} nor a variable that holds one{fix}"
-    raise InvalidOptionError(msg)
+    raise InvalidOptionError(msg, code="NB112")
 
 
 def _check_numbers(options: TuneOptions) -> None:
@@ -245,10 +261,10 @@ def _check_numbers(options: TuneOptions) -> None:
             isinstance(number, bool) or not isinstance(number, Integral) or number < least
         ):
             msg = f"{flag} takes a whole number from {least}, not {number!r}"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB104")
         if number is not None and number > LARGEST:
             msg = f"{flag} takes a whole number up to {LARGEST}, not {number}"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB104")
 
 
 def check(options: TuneOptions) -> None:
@@ -261,24 +277,28 @@ def check(options: TuneOptions) -> None:
     _check_numbers(options)
     if options.timeout is not None and not options.timeout > 0:
         msg = f"--timeout takes a time above 0, not {options.timeout!r}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB104")
     if not options.flush_seconds > 0:
         msg = f"--flush-seconds takes a time above 0, not {options.flush_seconds!r}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB104")
     if options.fix is not None and not all(isinstance(name, str) for name in options.fix):
         msg = "fix takes a dict of values by parameter name, as {'max_depth': 3}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB113")
+    _one_of("--executor", options.executor, EXECUTORS)
+    if options.cluster is not None and options.executor != "dask":
+        msg = "--cluster is for --executor dask: give both, or leave --cluster out"
+        raise InvalidOptionError(msg, code="NB802")
     _one_of("--durability", options.durability, DURABILITIES)
     _one_of("--synchronous", options.synchronous, SYNCHRONOUS)
     if options.trials is not None and options.more is not None:
         msg = "--trials is the total and --more adds to what is there: give one of them"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB105")
     if options.continue_old and options.warm_start:
         msg = "--continue stays in the old version and --warm-start begins a new one: give one of them"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB105")
     if not options.directions:
         msg = "directions is empty: give 'minimize' or 'maximize' for each score"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB107")
     for direction in options.directions:
         _direction(direction)
 
@@ -287,7 +307,7 @@ def _one_of(flag: str, word: str, known: Sequence[str]) -> None:
     if word not in known:
         fix = did_you_mean(str(word), known) or f"; take one of {', '.join(known)}"
         msg = f"{flag}: {word!r} is not known{fix}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB104")
 
 
 def read_fixed(words: Sequence[str] | None) -> dict[str, Any] | None:
@@ -308,7 +328,7 @@ def read_fixed(words: Sequence[str] | None) -> dict[str, Any] | None:
         name, equals, text = word.partition("=")
         if not equals or not name.strip():
             msg = f"--fix takes NAME=VALUE, as `--fix max_depth=3`, or none, not {word!r}"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB113")
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
@@ -336,7 +356,7 @@ def check_name(name: str) -> None:
         )
     else:
         return
-    raise InvalidOptionError(msg)
+    raise InvalidOptionError(msg, code="NB115")
 
 
 def storage_url(text: str) -> str:
@@ -351,7 +371,7 @@ def _direction(text: str) -> str:
     if text not in DIRECTIONS:
         fix = did_you_mean(text, DIRECTIONS) or "; write minimize or maximize"
         msg = f"{text!r} is not a direction{fix}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB107")
     return text
 
 

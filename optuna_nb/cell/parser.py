@@ -57,10 +57,10 @@ class LineParser(argparse.ArgumentParser):
             flag = flags[0].partition("=")[0]
             meant = did_you_mean(flag, self.flags())
             msg = f"{self.prog} has no flag {flag}{meant or f'; `{self.prog} -h` lists them'}"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB101")
         if unknown:
             msg = f"{self.prog}: {unknown[0]!r} is one word too many; put quotes around what belongs together"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB102")
         return known
 
     def flags(self) -> list[str]:
@@ -74,7 +74,7 @@ class LineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise what argparse has to say, in place of leaving the program."""
         msg = f"{self.prog}: {message.removeprefix('argument ')}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB104")
 
 
 class _Help(argparse.Action):
@@ -99,7 +99,7 @@ def split_line(line: str) -> list[str]:
         return list(words)
     except ValueError:
         msg = f"a quote is not closed in: {line.strip()}"
-        raise InvalidOptionError(msg) from None
+        raise InvalidOptionError(msg, code="NB103") from None
 
 
 def _without_comment(line: str) -> str:

@@ -50,7 +50,7 @@ def plot(kind: str, handle: StudyHandle) -> Any:
     if name not in KINDS:
         fix = did_you_mean(kind, [*KINDS, *SHORT]) or f"; there are {', '.join(KINDS)}"
         msg = f"%tune plot has no plot {kind!r}{fix}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB701")
     import optuna
 
     study = handle.study
@@ -63,7 +63,7 @@ def plot(kind: str, handle: StudyHandle) -> Any:
     except (ValueError, RuntimeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         msg = f"%tune plot {kind} does not fit {handle.name}: {first}"
-        raise InvalidOptionError(msg) from None
+        raise InvalidOptionError(msg, code="NB701") from None
 
 
 def _arguments(name: str, study: optuna.Study) -> dict[str, Any]:

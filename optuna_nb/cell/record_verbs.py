@@ -57,7 +57,7 @@ def compare(given: argparse.Namespace) -> Any:
     """Answer ``%tune compare A B``."""
     if len(given.runs) < 2:  # noqa: PLR2004 - fewer cannot be compared
         msg = "name two runs or more, as `%tune compare churn@1 churn@2`; `%tune runs` shows their ids"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     from optuna_nb.cell import questions
 
     return questions.compare_runs(*given.runs, storage=given.storage)
@@ -84,7 +84,7 @@ def delete(given: argparse.Namespace) -> None:
     text = f"{found.what} with {', '.join(filter(None, goes))}"
     if not given.yes:
         msg = f"this deletes {text} for ever: add --yes"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB109")
     api.delete_records(given.storage, found, with_study=given.with_study)
     print(f"deleted {text}")  # noqa: T201
 

@@ -11,27 +11,22 @@ from __future__ import annotations
 import __future__
 
 import ast
-import asyncio
 import difflib
-import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from optuna_nb.cell.dependencies import examine_twice
 from optuna_nb.cell.model_type import find_model_type
 from optuna_nb.cell.namespace import Snapshot
-from optuna_nb.cell.trial_shell import give_own_shell
+from optuna_nb.cell.portable import VALUE, CellObjective
 from optuna_nb.errors import InvalidCellError
 from optuna_nb.records import Objective
-from optuna_nb.tuning.observer import log_metrics, trial_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import CodeType
 
     from IPython.core.interactiveshell import InteractiveShell
-    from optuna.trial import Trial
 
-_VALUE = "__optuna_nb_value__"
 _FUTURE_FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _REFUSED_MAGICS = {
@@ -58,7 +53,7 @@ def read_cell(shell: InteractiveShell, line: str, body: str) -> Objective:
     """
     if not body.strip():
         msg = "the cell is empty: write what one trial does below the %%tune line, its score on the last line"
-        raise InvalidCellError(msg)
+        raise InvalidCellError(msg, code="NB201")
     raw, first_line = _raw_cell(shell, line, body)
     tree = _parse(shell, body, first_line)
     _check(tree, raw.splitlines())
@@ -69,32 +64,13 @@ def read_cell(shell: InteractiveShell, line: str, body: str) -> Objective:
     names = {name: it for name, it in snapshot.names.items() if _is_users(shell, name, it)}
     examined, again = examine_twice(shell, python, names, (shell.user_ns, snapshot.names), is_cell=True)
     return Objective(
-        evaluate=_evaluator(shell, snapshot, code),
+        evaluate=CellObjective(snapshot, code, shell),
         code=body,
         fingerprint=examined.parts,
         model=model,
         unseen=examined.unseen,
         refingerprint=again,
     )
-
-
-def _evaluator(shell: InteractiveShell, snapshot: Snapshot, code: CodeType) -> Callable[[Trial], Any]:
-    # What the notebook calls so is the user's own.
-    ours: dict[str, object] = {"log_metrics": log_metrics, "trial_event": trial_event}
-    for_trials = {name: it for name, it in ours.items() if name not in snapshot.names}
-
-    def evaluate(trial: Trial) -> Any:
-        namespace = snapshot.fresh(trial=trial, **for_trials)
-        give_own_shell(shell, namespace)
-        # The cell is the user's own program; a top-level ``await`` makes it a coroutine.
-        running = eval(code, namespace)  # noqa: S307
-        if code.co_flags & inspect.CO_COROUTINE:
-            asyncio.run(running)
-        value = namespace[_VALUE]
-        snapshot.release(namespace)
-        return value
-
-    return evaluate
 
 
 def _raw_cell(shell: InteractiveShell, line: str, body: str) -> tuple[str, int]:
@@ -121,7 +97,7 @@ def _parse(shell: InteractiveShell, body: str, first_line: int) -> ast.Module:
         where = _line_map(python, body, first_line).get(error.lineno or 1, first_line)
         source = (error.text or "").strip()
         msg = f"{type(error).__name__} in line {where}: {error.msg}" + (f": `{source}`" if source else "")
-        raise InvalidCellError(msg) from None
+        raise InvalidCellError(msg, code="NB202") from None
     _renumber(tree, _line_map(python, body, first_line))
     return tree
 
@@ -164,17 +140,17 @@ def _check(tree: ast.Module, lines: list[str]) -> None:
                 f"`return` in line {node.lineno}: a cell has none;"
                 " write the score alone on the last line, without `return`"
             )
-            raise InvalidCellError(msg)
+            raise InvalidCellError(msg, code="NB203")
         if isinstance(node, ast.Call) and lines[node.lineno - 1].lstrip().startswith("%%"):
             magic = lines[node.lineno - 1].strip()
             msg = f"a cell magic inside a %%tune cell does not work: take `{magic}` (line {node.lineno}) out"
-            raise InvalidCellError(msg)
+            raise InvalidCellError(msg, code="NB204")
         if (name := _line_magic(node)) in _REFUSED_MAGICS:
             msg = f"%{name} {_REFUSED_MAGICS[name]}: take it out (line {getattr(node, 'lineno', '?')})"
-            raise InvalidCellError(msg)
+            raise InvalidCellError(msg, code="NB204")
     if not tree.body:
         msg = "the cell holds only comments: end it with the score on a line of its own"
-        raise InvalidCellError(msg)
+        raise InvalidCellError(msg, code="NB201")
     last = tree.body[-1]
     if isinstance(last, ast.Expr):
         return
@@ -186,7 +162,7 @@ def _check(tree: ast.Module, lines: list[str]) -> None:
         )
     else:
         msg = f"the cell ends with a statement (line {last.lineno}): add the score on a line of its own below"
-    raise InvalidCellError(msg)
+    raise InvalidCellError(msg, code="NB205")
 
 
 def _line_magic(node: ast.AST) -> str:
@@ -209,7 +185,7 @@ def _compile(shell: InteractiveShell, tree: ast.Module, raw: str) -> CodeType:
     last = tree.body[-1]
     if not isinstance(last, ast.Expr):  # _check has refused it
         raise TypeError
-    target = ast.copy_location(ast.Name(_VALUE, ast.Store()), last)
+    target = ast.copy_location(ast.Name(VALUE, ast.Store()), last)
     tree.body[-1] = ast.copy_location(ast.Assign([target], last.value), last)
     tree = shell.transform_ast(tree)  # type: ignore[no-untyped-call]
     name = shell.compile.cache(raw, shell.execution_count, raw_code=raw)
@@ -218,7 +194,7 @@ def _compile(shell: InteractiveShell, tree: ast.Module, raw: str) -> CodeType:
         code: CodeType = compile(ast.fix_missing_locations(tree), name, "exec", flags, dont_inherit=True)
     except SyntaxError as error:  # what only the compiler finds, as a `yield` outside a function
         msg = f"{type(error).__name__} in line {error.lineno}: {error.msg}"
-        raise InvalidCellError(msg) from None
+        raise InvalidCellError(msg, code="NB202") from None
     return code
 
 

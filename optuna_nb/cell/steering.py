@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from optuna_nb.records import Objective, RunView, StudySnapshot, VersionView
     from optuna_nb.tuning.handle import StudyHandle
 
-_KEPT = ("timeout", "jobs", "durability", "buffer_size", "flush_seconds", "synchronous", "step_interval")
+_KEPT = (
+    *("timeout", "jobs", "executor", "cluster"),
+    *("durability", "buffer_size", "flush_seconds", "synchronous", "step_interval"),
+)
 
 
 def stored_study(
@@ -49,19 +52,19 @@ def stored_study(
     """
     if shell is None:
         msg = f"the cell of {handle.name} can only run in a notebook: call tune() with its function again"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB406")
     with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
         snapshot = reader.snapshot()
         version = next((v for v in reader.versions() if v.name == handle.name), None)
         runs = [run for run in reader.runs() if run.study == handle.name]
     if version is None or not version.code.strip():
         msg = f"no code is kept for {handle.name}: run a %%tune cell of this name to go on with it"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB406")
     objective = _objective(version, shell)
     if not matches(version.fingerprint, objective.fingerprint):
         change = describe_change(version.fingerprint, objective.fingerprint)
         msg = f"{change} since {handle.name}: run its cell to begin a new version, or set what it was"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB407")
     return objective, _options(handle, version, snapshot, runs, more)
 
 
@@ -75,7 +78,7 @@ def missing_names(shell: InteractiveShell, code: str) -> list[str]:
         reads = outside_reads(ast.parse(str(shell.transform_cell(code))))  # type: ignore[no-untyped-call]
     except SyntaxError as error:
         msg = f"the stored cell cannot be read ({error.msg}, line {error.lineno}): run the cell again"
-        raise InvalidOptionError(msg) from None
+        raise InvalidOptionError(msg, code="NB406") from None
     known = {"trial", "get_ipython", *vars(builtins), *shell.user_ns}
     return sorted(name for name in reads if name not in known)
 
@@ -84,13 +87,13 @@ def _objective(version: VersionView, shell: InteractiveShell) -> Objective:
     missing = missing_names(shell, version.code)
     if missing:
         msg = f"{version.name} needs {', '.join(missing)}: run the cells that make them, then resume"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB407")
     tree = ast.parse(str(shell.transform_cell(version.code)))  # type: ignore[no-untyped-call]
     if len(tree.body) == 1 and isinstance(function := tree.body[0], ast.FunctionDef):
         known: Any = shell.user_ns.get(function.name)
         if not callable(known):
             msg = f"{version.name} needs {function.name}: run the cell that defines it, then resume"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB407")
         return read_callable(known, shell)
     return read_cell(shell, version.name.rpartition("@")[0] or version.name, version.code)
 
@@ -107,7 +110,7 @@ def _options(
     for kind, word, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS)):
         if word not in known:
             msg = f"{handle.name} had a {kind} of its own ({word}), which is not kept: run its cell again"
-            raise InvalidOptionError(msg)
+            raise InvalidOptionError(msg, code="NB408")
     kept = {key: flags[key] for key in _KEPT if flags.get(key) is not None}
     return replace(
         TuneOptions(name=version.name.rpartition("@")[0] or version.name, storage=handle.storage),

@@ -47,7 +47,7 @@ def _refusal(name: str) -> Callable[..., NoReturn]:
             f"{name}() in a trial: raise optuna.TrialPruned() to give this trial up,"
             " or call trial.study.stop() to start no other"
         )
-        raise ObjectiveError(msg)
+        raise ObjectiveError(msg, code="NB207")
 
     return refuse
 

@@ -61,14 +61,14 @@ def run_verb(line: str, storage: str, namespace: Mapping[str, object] | None = N
             or f"; to tune a cell, write %%tune {word} above it; `%tune -h` lists the verbs"
         )
         msg = f"%tune has no verb {word}{meant}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB106")
     verb = VERBS[word]
     given = verb_parser(word).read(line.strip().removeprefix(word))
     given.storage = given.storage or storage
     given.namespace = namespace or {}
     if verb.takes_name and verb.needs_name and not given.name:
         msg = f"%tune {word} needs the name of a study, as `%tune {word} churn`; `%tune list` shows them"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     return verb.run(given)
 
 
@@ -185,13 +185,13 @@ def _delete(given: argparse.Namespace) -> None:
         return
     if not given.name:
         msg = "%tune delete needs the name of a study, or --experiment E or --model-run ID"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     from optuna_nb.tuning import api
 
     if not given.yes:
         names = ", ".join(api.versions_of(given.name, given.storage))
         msg = f"this deletes {names} with all trials for ever: add --yes, `%tune delete {given.name} --yes`"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB109")
     deleted = api.delete(given.name, given.storage)
     print(f"deleted {', '.join(deleted)}")  # noqa: T201
 
@@ -200,12 +200,12 @@ def _enqueue(given: argparse.Namespace) -> None:
     handle = _load(given)
     if not given.variable:
         msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     if given.variable not in given.namespace:
         known = [name for name in given.namespace if not name.startswith("_")]
         fix = did_you_mean(given.variable, known) or "; set it first, to a dict or a list of dicts"
         msg = f"there is no variable {given.variable}{fix}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB110")
     print(handle.enqueue(given.namespace[given.variable]).note)  # noqa: T201
 
 
@@ -217,7 +217,7 @@ def _export(given: argparse.Namespace) -> None:
     handle = _load(given)
     if not given.file:
         msg = f"name the file to write, as `%tune export {given.name} {given.name}.csv`"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     if view_verbs.is_report(given.file):
         print(view_verbs.write_report(handle, given.file))  # noqa: T201
         return
@@ -233,7 +233,7 @@ def _export_flags(parser: LineParser) -> None:
 def _import(given: argparse.Namespace) -> None:
     if not given.source:
         msg = "name what to import, as `%tune import journal.log`: a journal, an SQLite file or a URL"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     if given.new_name is not None:
         check_name(given.new_name)
     from optuna_nb.tuning.importing import import_studies
@@ -248,6 +248,34 @@ def _import_flags(parser: LineParser) -> None:
     )
     parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the study is to be called here")
     parser.add_argument("--study", metavar="NAME", help="which study, where there are several (default: all)")
+
+
+def _push(given: argparse.Namespace) -> None:
+    from optuna_nb.tuning.transfer import transfer
+
+    print(transfer(given.name, given.storage, _other(given, "push"), new_name=given.new_name))  # noqa: T201
+
+
+def _pull(given: argparse.Namespace) -> None:
+    from optuna_nb.tuning.transfer import transfer
+
+    print(transfer(given.name, _other(given, "pull"), given.storage, new_name=given.new_name))  # noqa: T201
+
+
+def _other(given: argparse.Namespace, word: str) -> str:
+    if given.new_name is not None:
+        check_name(given.new_name)
+    if not given.url:
+        msg = (
+            f"name the other database, as `%tune {word} {given.name} postgresql+psycopg://USER@HOST/DATABASE`"
+        )
+        raise InvalidOptionError(msg, code="NB417")
+    return str(given.url)
+
+
+def _transfer_flags(parser: LineParser) -> None:
+    parser.add_argument("url", nargs="?", type=storage_url, metavar="URL", help="the other file or server")
+    parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the copy is to be called")
 
 
 def _doctor(given: argparse.Namespace) -> None:
@@ -320,6 +348,18 @@ VERBS: dict[str, Verb] = {
         takes_name=False,
         add_flags=_import_flags,
         example="journal.log",
+    ),
+    "push": Verb(
+        "copy a study with its records to another file or server",
+        _push,
+        add_flags=_transfer_flags,
+        example="postgresql+psycopg://ann@db/team",
+    ),
+    "pull": Verb(
+        "copy a study with its records from another file or server",
+        _pull,
+        add_flags=_transfer_flags,
+        example="sqlite:///theirs.db",
     ),
     "plot": Verb(
         "give one of Optuna's plotly figures",

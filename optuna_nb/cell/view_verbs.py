@@ -24,7 +24,7 @@ def plot(given: argparse.Namespace) -> Any:
     if not kind or not name:
         kinds = ", ".join(plots.KINDS)
         msg = f"%tune plot needs a plot and a study, as `%tune plot slice churn`; plots: {kinds}"
-        raise InvalidOptionError(msg)
+        raise InvalidOptionError(msg, code="NB108")
     known = {*plots.KINDS, *plots.SHORT}
     if kind not in known and name in known:
         kind, name = name, kind
@@ -46,7 +46,7 @@ def dashboard(given: argparse.Namespace) -> None:
     path = sqlite_path(given.storage)
     if not path.exists():
         msg = f"there is no database {path}: run a %%tune cell first, or name another file with --storage"
-        raise StorageError(msg)
+        raise StorageError(msg, code="NB505")
     study_id = load(given.name, given.storage).study._study_id if given.name else None  # noqa: SLF001
     print(f"{address(path.resolve(), study_id)} (read-only, until this kernel ends)")  # noqa: T201
 
@@ -71,5 +71,5 @@ def write_report(handle: StudyHandle, file: str) -> str:
         Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
         msg = f"cannot write {file}: {error.strerror or error}; name another file"
-        raise StorageError(msg) from None
+        raise StorageError(msg, code="NB504") from None
     return f"wrote {file}: {len(text.encode()) // 1000} kB, opens in any browser"

@@ -221,7 +221,7 @@ class Panel:
     def trouble(self, error: OptunaNBError | OSError | None) -> None:
         """Show one line of what is wrong."""
         if self._view is not None:
-            text = "" if error is None else str(error)
+            text = error.in_one_line() if isinstance(error, OptunaNBError) else str(error or "")
             self._view.complain(text, gone=isinstance(error, FileGoneError))
 
     def broken(self, text: str) -> None:
@@ -275,7 +275,7 @@ class Panel:
             else:
                 getattr(verbs, verb)()
         except OptunaNBError as error:
-            refusal = str(error)
+            refusal = error.in_one_line()
         view.refuse(refusal)
         self._listen()
 

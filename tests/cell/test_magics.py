@@ -60,6 +60,16 @@ def test_the_best_of_two_directions_is_the_pareto_front(run):
     assert len(out.strip().splitlines()) == 7
 
 
+def test_the_best_of_a_long_pareto_front_says_how_many_more_there_are(run):
+    run(
+        "%%tune two -n 13 --seed 1 --direction minimize --direction maximize --wait -q\n"
+        "x = trial.suggest_float('x', 0, 1)\n(x, x)"
+    )
+    lines = run("%tune best two").strip().splitlines()
+    assert len(lines) == 12
+    assert lines[-1] == "  and 3 more: %tune export two@1 front.csv --pareto"
+
+
 def test_a_study_pauses_resumes_and_stops(run):
     run(f"%%tune slow -n 1000 -q -o study\nimport time\ntime.sleep(0.01)\n{CELL}")
     study = run.shell.user_ns["study"]

@@ -48,8 +48,9 @@ def test_a_mistake_is_refused_in_one_line_that_names_the_fix(line, part):
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if VERBS[verb].takes_name])
 def test_a_verb_without_a_database_says_so_and_makes_no_file(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    rest = {"delete": "--yes", "push": "sqlite:///there.db", "pull": "sqlite:///there.db"}
     with pytest.raises(StorageError):
-        run_verb(f"{verb} churn{' --yes' if verb == 'delete' else ''}", URL)
+        run_verb(f"{verb} churn {rest.get(verb, '')}", URL)
     assert list(tmp_path.iterdir()) == []
 
 
