@@ -2,14 +2,14 @@
 PYTHON ?= .venv/bin/python
 BIN := $(dir $(PYTHON))
 
-.PHONY: help install test slow browser notebooks lint format types layers check bench pin build ci
+.PHONY: help install test slow browser notebooks notebooks-refresh docs lint format types layers check bench pin build ci
 
 help:  ## Say what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 install:  ## Make .venv with everything in it
 	python3 -m venv .venv
-	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,dev]"
+	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,docs,dev]"
 
 test:  ## The quick tests, under three minutes
 	$(PYTHON) -m pytest
@@ -21,7 +21,13 @@ browser:  ## JupyterLab in Chromium; pictures go to test-results/
 	OPTUNA_NB_SCREENSHOTS=test-results $(PYTHON) -m pytest -m browser
 
 notebooks:  ## Run the notebooks and compare each output with the saved one
-	$(PYTHON) -m pytest -p no:randomly --nbval --nbval-current-env notebooks
+	$(PYTHON) -m pytest -p no:randomly --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+notebooks-refresh:  ## Run the notebooks from nothing and save their outputs
+	$(PYTHON) scripts/refresh_notebooks.py
+
+docs:  ## The pages, in docs/_build/html; a warning is an error
+	$(PYTHON) -m sphinx --builder html --fail-on-warning --keep-going --jobs 1 --quiet docs docs/_build/html
 
 lint:  ## Style
 	$(BIN)ruff check .

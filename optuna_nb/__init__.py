@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from optuna_nb.cell.api import load as load
+    from optuna_nb.cell.api import pull as pull
     from optuna_nb.cell.api import tune as tune
     from optuna_nb.cell.autotune import autotune as autotune
     from optuna_nb.cell.questions import best_score_by_model as best_score_by_model
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "tune": "optuna_nb.cell.api",
     "load": "optuna_nb.cell.api",
+    "pull": "optuna_nb.cell.api",
     "autotune": "optuna_nb.cell.autotune",
     "log_metrics": "optuna_nb.tuning.observer",
     "trial_event": "optuna_nb.tuning.observer",

@@ -84,6 +84,27 @@ class LiveTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One worker of a cluster, as a view shows it."""
+
+    name: str
+    host: str
+    trials: tuple[int, ...]  # that it runs just now
+    memory: int | None  # bytes
+    done: int  # trials that it has ended in this run
+    rate: float | None  # trials a second, since it joined
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The workers that run a study's trials: some of them, where there are many."""
+
+    workers: tuple[WorkerView, ...]
+    count: int
+    dashboard: str = ""  # address of the cluster's own pages
+
+
+@dataclass(frozen=True, slots=True)
 class StudySnapshot:
     """All that a view of one study needs, read at one moment.
 
@@ -104,6 +125,7 @@ class StudySnapshot:
     rate: float | None = None  # trials per second, over the last trials
     note: str = ""  # one line: what changed, or why it failed
     owner: str = ""  # who is at work on it, where that is not this process: "process 812"
+    cluster: Cluster | None = None  # where its trials run, if not in the kernel
     time_limit: float | None = None  # elapsed seconds at which a timeout ends the run
 
     @property
@@ -289,7 +311,9 @@ class TuneOptions:
     sampler: str | BaseSampler = "tpe"
     pruner: str | BasePruner = "median"
     seed: int | None = None
-    jobs: int = 1
+    jobs: int | None = None  # trials at the same time; None: 1, or what the cluster has room for
+    executor: str = "thread"  # thread or dask
+    cluster: Any = None  # of dask: an address, a Client, a cluster; None starts one on this machine
     metric: str | None = None
     model: str | None = None
     experiment: str | None = None

@@ -24,13 +24,14 @@ def pytest_sessionfinish(session):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs torch where it is missing: it is large, and no command of the README installs it."""
-    if importlib.util.find_spec("torch") is not None:
-        return
+    """Count what needs torch among the slow tests, and skip it where torch is missing, as it is large."""
+    there = importlib.util.find_spec("torch") is not None
     skip = pytest.mark.skip(
         reason="the Gaussian process sampler needs torch: pip install -c constraints.txt -e '.[samplers]'"
     )
     for item in items:
         parameters = getattr(item, "callspec", None)
         if parameters is not None and re.search(r"\bgp\b", parameters.id):
-            item.add_marker(skip)
+            item.add_marker(pytest.mark.slow)
+            if not there:
+                item.add_marker(skip)

@@ -56,29 +56,34 @@ def test_every_test_that_the_readme_names_as_a_proof_is_there():
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 
-def test_every_flag_of_the_magic_is_in_the_readme():
+def cell_parser():
     from optuna_nb.cell.options import tune_parser
 
-    flags = tune_parser().flags()
-    assert {"--trials", "-n", "--maximize", "--continue"} <= set(flags)
-    text = read("README.md")
-    assert [flag for flag in flags if f"`{flag}`" not in text and f"`{flag} " not in text] == []
+    return tune_parser()
 
 
-def test_every_flag_in_the_readme_is_one_of_the_magic():
-    from optuna_nb.cell.options import tune_parser
+def autotune_parser():
+    from optuna_nb.cell.autotune_line import autotune_parser as make
 
-    table = read("README.md").partition("## Flags of")[2].partition("\n## ")[0]
-    named = re.findall(r"^\| (.+?) \|", table, re.MULTILINE)
-    flags = {flag for cell in named for flag in re.findall(r"`(--?[a-z-]+)", cell)}
-    assert flags == set(tune_parser().flags())
+    return make()
 
 
-def test_every_verb_is_in_the_readme_and_no_other():
+FLAG_PAGES = [("docs/reference/cell.md", cell_parser), ("docs/reference/autotune.md", autotune_parser)]
+
+
+@pytest.mark.parametrize(("page", "make_parser"), FLAG_PAGES, ids=["tune", "autotune"])
+def test_the_table_of_the_page_holds_every_flag_of_the_magic_and_no_other(page, make_parser):
+    named = re.findall(r"^\| (.+?) \|", read(page), re.MULTILINE)
+    flags = {flag for cell in named for flag in re.findall(r"`(--?[\w-]+)", cell)}
+
+    assert len(flags) > 20
+    assert flags == set(make_parser().flags())
+
+
+def test_the_table_of_the_page_of_verbs_holds_every_verb_in_its_order_and_no_other():
     from optuna_nb.cell.verbs import VERBS
 
-    table = read("README.md").partition("## Verbs of")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `%tune (\w+)", table, re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^\| `%tune (\w+)", read("docs/reference/verbs.md"), re.MULTILINE) == list(VERBS)
 
 
 def test_every_file_of_the_package_is_in_the_architecture_and_no_other():
