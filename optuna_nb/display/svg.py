@@ -112,7 +112,9 @@ def _legend(series: History, width: int) -> str:
     marks = [(f'<path d="M-18 0h12" stroke="{_LINE}" stroke-width="2"/>', "best so far")]
     marks.append((f'<circle cx="-10" cy="0" r="2.5" fill="{_POINT}"/>', "trial"))
     if series.outliers:
-        marks.append((f'<path d="M-13 -3h6l-3 6z" fill="none" stroke="{_POINT}"/>', "beyond the scale"))
+        is_above = max(value for _, value in series.points) > series.high
+        triangle = "M-13 3h6l-3 -6z" if is_above else "M-13 -3h6l-3 6z"
+        marks.append((f'<path d="{triangle}" fill="none" stroke="{_POINT}"/>', "beyond the scale"))
     if series.pruned:
         marks.append((f'<path d="M-10 -4v8" stroke="{_TEXT}"/>', "pruned"))
     if series.failed:

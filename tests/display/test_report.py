@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from display.example import boosting, study, trial
-from optuna_nb.display import report, style
+from optuna_nb.display import report, style, svg
+from optuna_nb.display.figures import History
 from optuna_nb.records import StudyState, TrialOutcome
 
 HOSTILE = (
@@ -161,3 +162,14 @@ def test_every_text_colour_has_enough_contrast(palette, papers):
     assert texts <= set(colors)
     assert {name for name in texts for paper in papers if contrast(colors[name], paper) < 4.5} == set()
     assert min(contrast(colors["point"], paper) for paper in papers) >= 3
+
+
+@pytest.mark.parametrize(
+    ("direction", "triangle"), [("minimize", "M-13 3h6l-3 -6z"), ("maximize", "M-13 -3h6l-3 6z")]
+)
+def test_the_key_to_values_beyond_the_scale_points_to_where_they_are(direction, triangle):
+    sign = 1 if direction == "minimize" else -1
+    points = tuple((n, sign * (1e6 if n == 5 else n % 3 + 1.0)) for n in range(30))
+    low, high = sorted((sign * 0.9, sign * 3.5))
+    series = History("loss", direction, points, points[:1], (), (), 29, low, high)
+    assert f'd="{triangle}"' in svg.history(series)
