@@ -149,7 +149,7 @@ def tune_parser() -> LineParser:
     add("--executor", metavar="E", help="thread (default), or dask: processes on this machine or a cluster")
     add("--cluster", metavar="C", help="dask: tcp://host:8786, or a variable that holds a Client")
     add("--wait", action="store_true", help="come back when the tuning has ended")
-    add("--metric", metavar="NAME", help="what the score is called")
+    add("--metric", metavar="NAME", help="what the score is called; auc,seconds for two directions")
     add("--model", metavar="NAME", help="type of the model (default: read from the cell)")
     add("--experiment", metavar="NAME", help="experiment that the study belongs to")
     add("--notes", metavar="TEXT", help="a remark for the records")
