@@ -24,7 +24,11 @@ for version in 6.31.0 7.3.0 7.4.0; do
     found=$("$work/$version/bin/python" -c 'import ipykernel; print(ipykernel.__version__)')
     [[ $found == "$version" ]] || { echo "wanted ipykernel $version, found $found" >&2; exit 1; }
     printf '\n==== ipykernel %s\n' "$version"
-    # Before version 7 a kernel has no subshells, and the tests of clicks in a busy kernel skip.
-    env -u OPTUNA_NB_NO_SKIPS "$work/$version/bin/python" -m pytest -q -m "slow or not slow" \
-        tests/display/test_panel.py
+    # Before version 7 a kernel has no subshells, and the tests of clicks in a busy kernel skip. Once in many
+    # runs a kernel of version 7.3 sits idle before a request that it was sent, and all that follows waits for
+    # it: so the first failure ends a try, and a second one begins with a fresh kernel.
+    prove() {
+        env -u OPTUNA_NB_NO_SKIPS "$work/$version/bin/python" -m pytest -q -x -m "slow or not slow" tests/display/test_panel.py
+    }
+    prove || { echo "ipykernel $version: a second try" >&2; prove; }
 done
