@@ -11,7 +11,7 @@ install:  ## Make .venv with everything in it
 	python3 -m venv .venv
 	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,docs,dev]"
 
-test:  ## The quick tests, under three minutes
+test:  ## The quick tests, some minutes
 	$(PYTHON) -m pytest
 
 slow:  ## The slow proofs: kernels that are killed, long runs
