@@ -1,5 +1,7 @@
 """Magics and shell commands of a trial work on the names of the trial, and leave the notebook alone."""
 
+import re
+
 import pytest
 
 from optuna_nb.cell.callables import read_callable
@@ -90,8 +92,9 @@ def test_what_a_magic_registers_or_configures_is_the_notebooks_own(shell, trial)
 
 @pytest.mark.parametrize("line", ["%debug", "%debug 1 + 1", "if True:\n    %pdb on", "%reset -f"])
 def test_a_magic_that_cannot_work_behind_the_notebook_is_refused_in_one_line(shell, line):
-    with pytest.raises(InvalidCellError, match=r"^%(debug|pdb|reset) .*: take it out \(line [23]\)(\n|$)"):
+    with pytest.raises(InvalidCellError) as refused:
         read_cell(shell, "t", f"{line}\n1")
+    assert re.fullmatch(r"%(debug|pdb|reset) .*: take it out \(line [23]\)", str(refused.value))
 
 
 def test_importing_our_own_functions_changes_no_fingerprint(shell):

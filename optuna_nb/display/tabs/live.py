@@ -27,16 +27,8 @@ def render(snapshot: StudySnapshot, _source: Source, _choices: Choices) -> str:
         )
     runs = {n: w.name for w in (snapshot.cluster.workers if snapshot.cluster else ()) for n in w.trials}
     rows = "".join(_row(trial, runs.get(trial.number, "")) for trial in list(snapshot.live)[:_MOST])
-    heads = "".join(
-        f'<th scope="col"{left}>{name}</th>'
-        for name, left in (
-            ("trial", ""),
-            ("for", ""),
-            ("step", ""),
-            ("last value", ""),
-            ("worker", ' class="onb-text"'),
-            ("parameters", ' class="onb-text"'),
-        )
+    heads = _heads(
+        ["trial", "for", "step", "last value", "worker", "parameters"], text={"worker", "parameters"}
     )
     return workers + (
         '<div class="onb-scroll onb-tall" data-onb-key="live" tabindex="0" role="region"'
@@ -48,18 +40,7 @@ def render(snapshot: StudySnapshot, _source: Source, _choices: Choices) -> str:
 def _workers(cluster: Cluster, live: Sequence[LiveTrial]) -> str:
     """Draw one row a worker: where it is, what it runs, how fast it is."""
     steps = {trial.number: trial.step for trial in live}
-    heads = "".join(
-        f'<th scope="col"{left}>{name}</th>'
-        for name, left in (
-            ("worker", ' class="onb-text"'),
-            ("host", ' class="onb-text"'),
-            ("trial", ""),
-            ("step", ""),
-            ("memory", ""),
-            ("done", ""),
-            ("rate", ""),
-        )
-    )
+    heads = _heads(["worker", "host", "trial", "step", "memory", "done", "rate"], text={"worker", "host"})
     rows = "".join(_worker(worker, steps) for worker in cluster.workers)
     more = cluster.count - len(cluster.workers)
     return (
@@ -106,3 +87,9 @@ def _row(trial: LiveTrial, worker: str) -> str:
         f'<td class="onb-text">{escape(wording.clip(worker or trial.worker or "this kernel", 30))}</td>'
         f'<td class="onb-text">{escape(wording.clip(params or "none yet", 400))}</td></tr>'
     )
+
+
+def _heads(names: Sequence[str], *, text: set[str]) -> str:
+    """Draw the heads of columns; those of text stand to the left."""
+    kinds = [(name, ' class="onb-text"' if name in text else "") for name in names]
+    return "".join(f'<th scope="col"{left}>{name}</th>' for name, left in kinds)
