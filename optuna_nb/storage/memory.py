@@ -113,11 +113,12 @@ class StudyMemory:
             ValueError: If other trials drew it from an incompatible distribution.
         """
         known = self._distributions.get(name)
-        if known is not None:
-            check_distribution_compatibility(known, distribution)
-            if known == distribution:
-                distribution = known  # one object for all trials saves memory and writing
-        self._distributions[name] = distribution
+        if known == distribution:
+            distribution = known  # one object for all trials saves memory and writing
+        else:
+            if known is not None:
+                check_distribution_compatibility(known, distribution)
+            self._distributions[name] = distribution
         internal += 0.0  # no -0.0, as SQLite keeps none
         trial = changed(self.get(trial_id))
         trial.params = {**trial.params, name: distribution.to_external_repr(internal)}
