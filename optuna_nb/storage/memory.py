@@ -145,6 +145,8 @@ class StudyMemory:
         if states is None:
             return list(self.trials)
         if states == (TrialState.WAITING,):
+            if not self.waiting:
+                return []
             return sorted((self.get(i) for i in self.waiting), key=lambda t: t.number)
         return [trial for trial in self.trials if trial.state in states]
 

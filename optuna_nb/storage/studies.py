@@ -267,7 +267,7 @@ class StudyStorage(BaseStorage):
             memory = self._open_trial(trial_id)
             if state == TrialState.RUNNING and memory.get(trial_id).state != TrialState.WAITING:
                 return False
-            new_id = self._own(memory.study_id).set_state(self._present_id(trial_id), state, values)
+            new_id = self._own(memory.study_id).set_state(self._renamed.get(trial_id, trial_id), state, values)
             if new_id != trial_id:
                 self._renamed[trial_id] = new_id
             return True
@@ -300,7 +300,7 @@ class StudyStorage(BaseStorage):
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a trial; not to be changed."""
         with self._lock:
-            return self._memory_of_trial(trial_id).get(self._present_id(trial_id))
+            return self._memory_of_trial(trial_id).get(self._renamed.get(trial_id, trial_id))
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         """Return the id of a trial."""
@@ -374,14 +374,12 @@ class StudyStorage(BaseStorage):
                 memory = self._read[study_id] = load_study(self.database.connection, study_id)
         return memory
 
-    def _present_id(self, trial_id: int) -> int:
-        return self._renamed.get(trial_id, trial_id)
-
     def _memory_of_trial(self, trial_id: int) -> StudyMemory:
-        trial_id = self._present_id(trial_id)
+        trial_id = self._renamed.get(trial_id, trial_id)
         for owned in self._owned.values():
-            if owned.memory.has(trial_id):
-                return owned.memory
+            memory = owned.memory
+            if memory.has(trial_id):
+                return memory
         found = self._query("SELECT study_id FROM trials WHERE trial_id = ?", trial_id)
         if not found:
             msg = f"No trial with trial_id {trial_id} exists."
@@ -391,5 +389,7 @@ class StudyStorage(BaseStorage):
     def _open_trial(self, trial_id: int) -> StudyMemory:
         """Return the memory of a trial that may still be changed."""
         memory = self._memory_of_trial(trial_id)
-        self.check_trial_is_updatable(trial_id, memory.get(self._present_id(trial_id)).state)
+        state = memory.get(self._renamed.get(trial_id, trial_id)).state
+        if state != TrialState.RUNNING:
+            self.check_trial_is_updatable(trial_id, state)
         return memory
