@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-_SIZES = (60, 120)  # trials of a study
+_SIZES = (60, 120, 500)  # trials of a study
 _TURNS = 2
 
 

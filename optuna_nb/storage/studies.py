@@ -267,7 +267,8 @@ class StudyStorage(BaseStorage):
             memory = self._open_trial(trial_id)
             if state == TrialState.RUNNING and memory.get(trial_id).state != TrialState.WAITING:
                 return False
-            new_id = self._own(memory.study_id).set_state(self._renamed.get(trial_id, trial_id), state, values)
+            present_id = self._renamed.get(trial_id, trial_id)
+            new_id = self._own(memory.study_id).set_state(present_id, state, values)
             if new_id != trial_id:
                 self._renamed[trial_id] = new_id
             return True

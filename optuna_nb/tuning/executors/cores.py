@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 _LOOKS = 2  # a library that the first trial loads is there for the second look
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Count the cores that this process may use: a container's share of its host's, rounded up."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
+    share = _container_share()
+    return cores if share is None else max(1, min(cores, math.ceil(share)))
+
+
+@functools.cache
+def _container_share(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return the cores' worth of time that the control group allows; None for no limit.
+
+    Source: docs.kernel.org, "Control Group v2", ``cpu.max``; "CFS Bandwidth Control" for version 1.
+    """
+    try:
+        try:
+            quota, period = (root / "cpu.max").read_text().split()
+        except FileNotFoundError:
+            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text()
+        share = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # none, or "max"
+        return None
+    return share if share > 0 else None
 
 
 def share(jobs: int) -> int:

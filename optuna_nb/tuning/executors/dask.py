@@ -41,6 +41,7 @@ LOOK_SECONDS = 0.5
 COUNT_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
 START_SECONDS = 60.0
+_SEND_SECONDS = 0.001
 _WANTED = frozenset({"executing", "long-running"})
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -158,6 +159,7 @@ class DaskLink:
     def _join(self) -> None:
         """Hear of what happens on the cluster, and bring the objective there."""
         client = self._present()
+        _send_at_once(client)
         client.subscribe_topic(self._topic, self._on_message)
         client.subscribe_topic("all", self._on_event)
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
@@ -355,6 +357,13 @@ class DaskLink:
 
     def _note(self) -> str:
         return f"the Dask scheduler at {self._address} is gone: the study waits, and goes on when it is back"
+
+
+def _send_at_once(client: Client) -> None:
+    """Let the next trial not wait for the release of the one before: by itself a client sends each 10 ms."""
+    stream: Any = getattr(client, "scheduler_comm", None)  # there is no public way
+    if hasattr(stream, "interval"):
+        stream.interval = _SEND_SECONDS
 
 
 def _forget_topic(topic: str, dask_scheduler: Any) -> None:
