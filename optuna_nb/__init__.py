@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna_nb.cell.api import pull as pull
     from optuna_nb.cell.api import tune as tune
     from optuna_nb.cell.autotune import autotune as autotune
+    from optuna_nb.cell.explain import explain as explain
     from optuna_nb.cell.questions import best_score_by_model as best_score_by_model
     from optuna_nb.cell.questions import compare_runs as compare_runs
     from optuna_nb.cell.questions import count_by_status as count_by_status
@@ -45,6 +46,7 @@ _HOMES = {
     "load": "optuna_nb.cell.api",
     "pull": "optuna_nb.cell.api",
     "autotune": "optuna_nb.cell.autotune",
+    "explain": "optuna_nb.cell.explain",
     "log_metrics": "optuna_nb.tuning.observer",
     "trial_event": "optuna_nb.tuning.observer",
     "runs": "optuna_nb.cell.questions",

@@ -9,7 +9,7 @@ class OptunaNBError(Exception):
     """Base of all errors that optuna_nb raises on purpose.
 
     Attributes:
-        code: What the error index, ``docs/errors.md``, has a section on, as ``NB101``. A
+        code: What the error index (:func:`optuna_nb.explain`) has a section on, as ``NB101``. A
             notebook shows it behind the message, a traceback below it; ``str(error)`` is
             the message alone.
     """
@@ -19,7 +19,7 @@ class OptunaNBError(Exception):
         super().__init__(message)  # the one argument: what a pickle makes the error from, the rest is state
         self.code = code
         if code:
-            self.add_note(f"[{code}] why, and what to do: docs/errors.md")
+            self.add_note(f'[{code}] why, and what to do: optuna_nb.explain("{code}")')
 
     def in_one_line(self) -> str:
         """Return the message with its code behind it, as a notebook shows it.

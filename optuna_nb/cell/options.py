@@ -31,7 +31,7 @@ SYNCHRONOUS = ("auto", "normal", "full")
 RESERVED = (
     *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
     *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),
-    *("push", "pull"),
+    *("push", "pull", "explain"),
 )
 _LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
 LARGEST = 2**53  # what every part of a database and JSON holds exactly
@@ -84,8 +84,8 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_
         pruner=by_name("pruner", given.pruner, PRUNERS, namespace),
         seed=given.seed,
         jobs=given.jobs,
-        executor="dask" if given.cluster and given.executor is None else given.executor or "thread",
-        cluster=_cluster(given.cluster, namespace),
+        executor=given.executor or default_executor(given.cluster),
+        cluster=read_cluster(given.cluster, namespace),
         metric=given.metric,
         model=given.model,
         experiment=given.experiment,
@@ -209,7 +209,12 @@ def _notify(word: str | None, namespace: Mapping[str, object]) -> Callable[[Stud
     return value
 
 
-def _cluster(word: str | None, namespace: Mapping[str, object]) -> Any:
+def default_executor(cluster: Any) -> str:
+    """Name the executor where the user names none: dask where there is a cluster."""
+    return "thread" if cluster is None else "dask"
+
+
+def read_cluster(word: str | None, namespace: Mapping[str, object]) -> Any:
     """Find a cluster: an address, or what a variable holds."""
     if word is None or "://" in word:
         return word

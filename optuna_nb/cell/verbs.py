@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.cell import record_verbs, view_verbs
+from optuna_nb.cell import moving_verbs, record_verbs, view_verbs
 from optuna_nb.cell.numbers import count
-from optuna_nb.cell.options import RESERVED, check_name, storage_url
+from optuna_nb.cell.options import RESERVED, storage_url
 from optuna_nb.cell.parser import HelpAsked, LineParser, did_you_mean, split_line
 from optuna_nb.errors import InvalidOptionError
 
@@ -196,88 +196,6 @@ def _delete(given: argparse.Namespace) -> None:
     print(f"deleted {', '.join(deleted)}")  # noqa: T201
 
 
-def _enqueue(given: argparse.Namespace) -> None:
-    handle = _load(given)
-    if not given.variable:
-        msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
-        raise InvalidOptionError(msg, code="NB108")
-    if given.variable not in given.namespace:
-        known = [name for name in given.namespace if not name.startswith("_")]
-        fix = did_you_mean(given.variable, known) or "; set it first, to a dict or a list of dicts"
-        msg = f"there is no variable {given.variable}{fix}"
-        raise InvalidOptionError(msg, code="NB110")
-    print(handle.enqueue(given.namespace[given.variable]).note)  # noqa: T201
-
-
-def _enqueue_flags(parser: LineParser) -> None:
-    parser.add_argument("variable", nargs="?", metavar="VARIABLE", help="it holds a dict or a list of dicts")
-
-
-def _export(given: argparse.Namespace) -> None:
-    handle = _load(given)
-    if not given.file:
-        msg = f"name the file to write, as `%tune export {given.name} {given.name}.csv`"
-        raise InvalidOptionError(msg, code="NB108")
-    if view_verbs.is_report(given.file):
-        print(view_verbs.write_report(handle, given.file))  # noqa: T201
-        return
-    print(handle.export(given.file, pareto=given.pareto, top=given.top))  # noqa: T201
-
-
-def _export_flags(parser: LineParser) -> None:
-    parser.add_argument("file", nargs="?", metavar="FILE", help="*.csv, *.parquet, *.json, *.db or *.html")
-    parser.add_argument("--pareto", action="store_true", help="only trials that no other beats, ranked")
-    parser.add_argument("--top", type=count, metavar="K", help="only the K best")
-
-
-def _import(given: argparse.Namespace) -> None:
-    if not given.source:
-        msg = "name what to import, as `%tune import journal.log`: a journal, an SQLite file or a URL"
-        raise InvalidOptionError(msg, code="NB108")
-    if given.new_name is not None:
-        check_name(given.new_name)
-    from optuna_nb.tuning.importing import import_studies
-
-    lines = import_studies(given.source, given.storage, name=given.new_name, study=given.study)
-    print("\n".join(lines))  # noqa: T201
-
-
-def _import_flags(parser: LineParser) -> None:
-    parser.add_argument(
-        "source", nargs="?", metavar="PATH", help="an Optuna journal, an SQLite file or a URL"
-    )
-    parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the study is to be called here")
-    parser.add_argument("--study", metavar="NAME", help="which study, where there are several (default: all)")
-
-
-def _push(given: argparse.Namespace) -> None:
-    from optuna_nb.tuning.transfer import transfer
-
-    print(transfer(given.name, given.storage, _other(given, "push"), new_name=given.new_name))  # noqa: T201
-
-
-def _pull(given: argparse.Namespace) -> None:
-    from optuna_nb.tuning.transfer import transfer
-
-    print(transfer(given.name, _other(given, "pull"), given.storage, new_name=given.new_name))  # noqa: T201
-
-
-def _other(given: argparse.Namespace, word: str) -> str:
-    if given.new_name is not None:
-        check_name(given.new_name)
-    if not given.url:
-        msg = (
-            f"name the other database, as `%tune {word} {given.name} postgresql+psycopg://USER@HOST/DATABASE`"
-        )
-        raise InvalidOptionError(msg, code="NB417")
-    return str(given.url)
-
-
-def _transfer_flags(parser: LineParser) -> None:
-    parser.add_argument("url", nargs="?", type=storage_url, metavar="URL", help="the other file or server")
-    parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the copy is to be called")
-
-
 def _doctor(given: argparse.Namespace) -> None:
     from optuna_nb.tuning.handle import StudyHandle
 
@@ -299,6 +217,16 @@ def _verdict(findings: list[Finding]) -> str:
 
 def _doctor_flags(parser: LineParser) -> None:
     parser.add_argument("--repair", action="store_true", help="mend what can be, after a copy is kept")
+
+
+def _explain(given: argparse.Namespace) -> None:
+    from optuna_nb.cell.explain import explain
+
+    print(explain(given.code))  # noqa: T201
+
+
+def _explain_flags(parser: LineParser) -> None:
+    parser.add_argument("code", metavar="CODE", help="in brackets behind the message")
 
 
 VERBS: dict[str, Verb] = {
@@ -332,33 +260,33 @@ VERBS: dict[str, Verb] = {
     ),
     "enqueue": Verb(
         "queue parameter sets of a variable, to be tried next",
-        _enqueue,
-        add_flags=_enqueue_flags,
+        moving_verbs.enqueue,
+        add_flags=moving_verbs.add_enqueue_flags,
         example="my_params",
     ),
     "export": Verb(
         "write the trials into a file, or the study into a database of its own",
-        _export,
-        add_flags=_export_flags,
+        moving_verbs.export,
+        add_flags=moving_verbs.add_export_flags,
         example="best.json --pareto --top 200",
     ),
     "import": Verb(
         "copy studies of an Optuna journal or another database into this one",
-        _import,
+        moving_verbs.import_,
         takes_name=False,
-        add_flags=_import_flags,
+        add_flags=moving_verbs.add_import_flags,
         example="journal.log",
     ),
     "push": Verb(
         "copy a study with its records to another file or server",
-        _push,
-        add_flags=_transfer_flags,
+        moving_verbs.push,
+        add_flags=moving_verbs.add_transfer_flags,
         example="postgresql+psycopg://ann@db/team",
     ),
     "pull": Verb(
         "copy a study with its records from another file or server",
-        _pull,
-        add_flags=_transfer_flags,
+        moving_verbs.pull,
+        add_flags=moving_verbs.add_transfer_flags,
         example="sqlite:///theirs.db",
     ),
     "plot": Verb(
@@ -377,6 +305,13 @@ VERBS: dict[str, Verb] = {
         "check the file of a study, and mend it with --repair",
         _doctor,
         add_flags=_doctor_flags,
+    ),
+    "explain": Verb(
+        "print what the code behind a message means, and what to do",
+        _explain,
+        takes_name=False,
+        add_flags=_explain_flags,
+        example="NB101",
     ),
     "delete": Verb(
         "delete a study, or records, for ever; asks for --yes",

@@ -8,6 +8,8 @@ daemon, as with another kind of thread ``atexit`` would never run.
 from __future__ import annotations
 
 import atexit
+import builtins
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -102,7 +104,7 @@ def remember(path: Path | Place, name: str, background: Background) -> None:
     """Keep the background of a study of this process, so that verbs find it."""
     with _lock:
         if not _studies:
-            atexit.register(shut_down_all)
+            atexit.register(end_with_process)
         _studies[path, name] = background
 
 
@@ -127,4 +129,16 @@ def shut_down_all(seconds: float = JOIN_SECONDS) -> None:
         background.control.stop()
     for background in backgrounds:
         background.shut_down(seconds)
-    atexit.unregister(shut_down_all)
+    atexit.unregister(end_with_process)
+
+
+def end_with_process() -> None:
+    """Stop all studies as the process ends, and say so in a script: there nothing else would."""
+    with _lock:
+        names = sorted({name for (_, name), background in _studies.items() if background.is_running})
+    shut_down_all()
+    if names and not hasattr(builtins, "__IPYTHON__"):  # a kernel's last words would go nowhere
+        sys.stderr.write(
+            f"optuna_nb: the program ended while {', '.join(names)} was running; finished trials are stored."
+            " Run it again to go on, or call .wait() on what tune() returns to let it finish.\n"
+        )

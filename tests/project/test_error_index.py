@@ -75,7 +75,7 @@ def names(assignment):
 
 
 def sections():
-    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    text = (ROOT / "optuna_nb" / "error_index.md").read_text(encoding="utf-8")
     return dict(re.findall(r"^### (NB\d{3})\n(.+?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
 
 
@@ -99,7 +99,7 @@ def test_every_section_says_in_a_sentence_what_it_is_and_then_what_to_do():
 
 
 def test_sections_stand_in_order_and_once():
-    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    text = (ROOT / "optuna_nb" / "error_index.md").read_text(encoding="utf-8")
     codes = re.findall(r"^### (NB\d{3})$", text, re.MULTILINE)
 
     assert codes == sorted(set(codes))

@@ -1,0 +1,114 @@
+"""The verbs that carry trials in and out: enqueue, export, import, push, pull."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from optuna_nb.cell import view_verbs
+from optuna_nb.cell.numbers import count
+from optuna_nb.cell.options import check_name, storage_url
+from optuna_nb.cell.parser import did_you_mean
+from optuna_nb.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from optuna_nb.cell.parser import LineParser
+    from optuna_nb.tuning.handle import StudyHandle
+
+
+def _load(given: argparse.Namespace) -> StudyHandle:
+    from optuna_nb.cell.api import load
+
+    return load(given.name, given.storage)
+
+
+def enqueue(given: argparse.Namespace) -> None:
+    """Queue the parameter sets of a variable."""
+    handle = _load(given)
+    if not given.variable:
+        msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
+        raise InvalidOptionError(msg, code="NB108")
+    if given.variable not in given.namespace:
+        known = [name for name in given.namespace if not name.startswith("_")]
+        fix = did_you_mean(given.variable, known) or "; set it first, to a dict or a list of dicts"
+        msg = f"there is no variable {given.variable}{fix}"
+        raise InvalidOptionError(msg, code="NB110")
+    print(handle.enqueue(given.namespace[given.variable]).note)  # noqa: T201
+
+
+def add_enqueue_flags(parser: LineParser) -> None:
+    """Add what ``%tune enqueue`` takes."""
+    parser.add_argument("variable", nargs="?", metavar="VARIABLE", help="it holds a dict or a list of dicts")
+
+
+def export(given: argparse.Namespace) -> None:
+    """Write trials, a report or the whole study into a file."""
+    handle = _load(given)
+    if not given.file:
+        msg = f"name the file to write, as `%tune export {given.name} {given.name}.csv`"
+        raise InvalidOptionError(msg, code="NB108")
+    if view_verbs.is_report(given.file):
+        print(view_verbs.write_report(handle, given.file))  # noqa: T201
+        return
+    print(handle.export(given.file, pareto=given.pareto, top=given.top))  # noqa: T201
+
+
+def add_export_flags(parser: LineParser) -> None:
+    """Add what ``%tune export`` takes."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help="*.csv, *.parquet, *.json, *.db or *.html")
+    parser.add_argument("--pareto", action="store_true", help="only trials that no other beats, ranked")
+    parser.add_argument("--top", type=count, metavar="K", help="only the K best")
+
+
+def import_(given: argparse.Namespace) -> None:
+    """Copy studies of a journal or another database into this one."""
+    if not given.source:
+        msg = "name what to import, as `%tune import journal.log`: a journal, an SQLite file or a URL"
+        raise InvalidOptionError(msg, code="NB108")
+    if given.new_name is not None:
+        check_name(given.new_name)
+    from optuna_nb.tuning.importing import import_studies
+
+    lines = import_studies(given.source, given.storage, name=given.new_name, study=given.study)
+    print("\n".join(lines))  # noqa: T201
+
+
+def add_import_flags(parser: LineParser) -> None:
+    """Add what ``%tune import`` takes."""
+    parser.add_argument(
+        "source", nargs="?", metavar="PATH", help="an Optuna journal, an SQLite file or a URL"
+    )
+    parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the study is to be called here")
+    parser.add_argument("--study", metavar="NAME", help="which study, where there are several (default: all)")
+
+
+def push(given: argparse.Namespace) -> None:
+    """Copy a study to another database."""
+    from optuna_nb.tuning.transfer import transfer
+
+    print(transfer(given.name, given.storage, _other(given, "push"), new_name=given.new_name))  # noqa: T201
+
+
+def pull(given: argparse.Namespace) -> None:
+    """Copy a study from another database."""
+    from optuna_nb.tuning.transfer import transfer
+
+    print(transfer(given.name, _other(given, "pull"), given.storage, new_name=given.new_name))  # noqa: T201
+
+
+def _other(given: argparse.Namespace, word: str) -> str:
+    if given.new_name is not None:
+        check_name(given.new_name)
+    if not given.url:
+        msg = (
+            f"name the other database, as `%tune {word} {given.name} postgresql+psycopg://USER@HOST/DATABASE`"
+        )
+        raise InvalidOptionError(msg, code="NB417")
+    return str(given.url)
+
+
+def add_transfer_flags(parser: LineParser) -> None:
+    """Add what ``%tune push`` and ``%tune pull`` take."""
+    parser.add_argument("url", nargs="?", type=storage_url, metavar="URL", help="the other file or server")
+    parser.add_argument("--name", dest="new_name", metavar="NAME", help="what the copy is to be called")
