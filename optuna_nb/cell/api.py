@@ -14,7 +14,7 @@ from optuna_nb.cell import DEFAULT_STORAGE
 from optuna_nb.cell.callables import read_callable
 from optuna_nb.cell.notebook import notebook_path
 from optuna_nb.cell.numbers import read_seconds
-from optuna_nb.cell.options import PRUNERS, SAMPLERS, by_name, check
+from optuna_nb.cell.options import PRUNERS, SAMPLERS, by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective, TuneOptions
@@ -133,7 +133,7 @@ def tune(
         pruner=by_name("pruner", pruner, PRUNERS, {}) if isinstance(pruner, str) else pruner,
         seed=seed,
         jobs=jobs,
-        executor=executor or ("thread" if cluster is None else "dask"),
+        executor=executor or default_executor(cluster),
         cluster=cluster,
         metric=metric,
         model=model,

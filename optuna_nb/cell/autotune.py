@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
-from optuna_nb.cell.options import SAMPLERS, by_name, check
+from optuna_nb.cell.options import SAMPLERS, by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
 from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, prepare
@@ -58,7 +58,9 @@ def autotune(
     refine: bool = False,
     sampler: str | BaseSampler = "tpe",
     seed: int = DEFAULT_SEED,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | None = None,
+    cluster: Any = None,
     fold_jobs: int | None = None,
     experiment: str | None = None,
     notes: str | None = None,
@@ -105,9 +107,12 @@ def autotune(
         refine: whether a fine grid around the best follows, as a study of its own.
         sampler: as for ``tune``.
         seed: of folds, models and sampler.
-        jobs: trials at the same time.
+        jobs: trials at the same time; None for one, or for all that a cluster has room for.
+        executor: ``"thread"``, or ``"dask"`` for processes of this machine or a cluster;
+            None is thread, and dask where there is a cluster.
+        cluster: of dask: ``"tcp://host:8786"``, a ``Client`` or a cluster; None starts one here.
         fold_jobs: folds of a trial at the same time, with one thread each; None for as
-            many as there are cores.
+            many as the trial has cores.
         experiment: experiment that the study belongs to, for the records.
         notes: a remark for the records.
         tags: labels for the records.
@@ -122,12 +127,14 @@ def autotune(
     Raises:
         InvalidOptionError: an argument cannot be used.
         StorageError: the database cannot be used, or another process tunes the study.
+        ClusterError: a cluster cannot be reached or used.
         ObjectiveError: the tuning failed, where ``wait`` is set.
     """
     asked = AutotuneOptions(
         model=model, X=X, y=y, data=data, target=target, problem=problem, metric=metric, cv=cv, folds=folds,
         repeats=repeats, groups=groups, sample_weight=sample_weight, preset=preset, space=space,
-        fix=fix or {}, holdout=holdout, race=race, refit=refit, seed=seed, jobs=jobs, fold_jobs=fold_jobs,
+        fix=fix or {}, holdout=holdout, race=race, refit=refit, seed=seed, jobs=jobs or 1,
+        fold_jobs=fold_jobs,
     )  # fmt: skip
     options = TuneOptions(
         name=name or "autotune",
@@ -139,6 +146,8 @@ def autotune(
         pruner="none",
         seed=seed,
         jobs=jobs,
+        executor=executor or default_executor(cluster),
+        cluster=cluster,
         experiment=experiment,
         notes=notes,
         tags=(tags,) if isinstance(tags, str) else tuple(tags),

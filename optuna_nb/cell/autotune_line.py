@@ -7,7 +7,7 @@ import keyword
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.numbers import count, seconds
-from optuna_nb.cell.options import SAMPLERS, by_name, storage_url
+from optuna_nb.cell.options import SAMPLERS, by_name, read_cluster, storage_url
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
 
@@ -61,7 +61,9 @@ def autotune_parser() -> LineParser:
     add("--refine", action="store_true", help="then try a fine grid around the best")
     add("--sampler", default="tpe", metavar="S", help=f"{', '.join(SAMPLERS)}, or a variable (default tpe)")
     add("--seed", type=int, default=33, metavar="N", help="start of all random numbers (default 33)")
-    add("--jobs", type=count, default=1, metavar="N", help="trials at the same time (default 1)")
+    add("--jobs", type=count, metavar="N", help="trials at the same time (default 1, or the cluster's room)")
+    add("--executor", metavar="E", help="thread (default), or dask: processes on this machine or a cluster")
+    add("--cluster", metavar="C", help="dask: tcp://host:8786, or a variable that holds a Client")
     add("--wait", action="store_true", help="come back when the tuning has ended")
     add("--experiment", metavar="NAME", help="experiment that the study belongs to")
     add("--notes", metavar="TEXT", help="a remark for the records")
@@ -107,6 +109,7 @@ def read_autotune(
     arguments["metric"] = _metric(given.metric, namespace)
     arguments["cv"] = _cv(given.cv, namespace)
     arguments["sampler"] = by_name("sampler", given.sampler, SAMPLERS, namespace)
+    arguments["cluster"] = read_cluster(given.cluster, namespace)
     arguments["storage"] = given.storage or storage
     arguments["fix"] = dict(_assignment(word, namespace) for word in given.fix or ())
     arguments |= {"race": not given.no_race, "refit": not given.no_refit, "tags": tuple(given.tag or ())}

@@ -113,6 +113,8 @@ class Comparison:
         handle.wait()
 
     def _ranked(self) -> list[str]:
+        if self._error is not None and not self.handles:
+            raise self._error
         maximize = next(iter(self.entries.values()))[1].directions[0] == "maximize"
         values: dict[str, Any] = {name: handle.best_value for name, handle in self.handles.items()}
         return sorted(values, key=lambda name: -values[name] if maximize else values[name])

@@ -21,14 +21,18 @@ from optuna_nb.models import racing
 from optuna_nb.models.folds import apart
 from optuna_nb.models.metrics import as_estimator
 from optuna_nb.models.problem import take_rows
-from optuna_nb.models.threads import fitting_threads, in_order, usable_cores
+from optuna_nb.models.shared import Shared
+from optuna_nb.models.threads import fitting_threads, in_order
+from optuna_nb.tuning.executors.asking import ask_study
+from optuna_nb.tuning.executors.cores import cores_of_a_worker, share
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.study import Study
+    from optuna.trial import Trial
 
     from optuna_nb.models.learner import FoldFit, Learner
     from optuna_nb.models.spaces import Space
@@ -44,13 +48,16 @@ STUDY = "autotune"  # attribute of the study: what is needed to build its model
 class Evaluation:
     """The objective of an autotuned study. Called from any thread, from several at once.
 
+    It can be pickled: a copy on a worker makes its own binned data once, for all its trials
+    there, and goes by the cores that it finds there.
+
     Args:
         learner: The model with its folds.
         space: What is searched.
         fixed: What the user has fixed; the baseline keeps it.
         about: What is kept with the study.
         race: Whether hopeless trials end after their first folds.
-        jobs: Trials at the same time.
+        jobs: Trials at the same time in this process.
         fold_jobs: Folds of a trial at the same time; None for what the cores allow.
     """
 
@@ -69,16 +76,26 @@ class Evaluation:
         self.space = space
         self.fixed = dict(fixed)
         self.about = dict(about)
-        cores = usable_cores()
-        self.workers = min(fold_jobs or max(1, cores // jobs), len(learner.folds))
-        free = max(1, cores // (jobs * self.workers)) if fold_jobs is None else 1
-        self.threads = min(free, fitting_threads(learner.problem.X.size))
         self._race = race
+        self._fold_jobs = fold_jobs
         self._apart = apart(learner.folds)
-        self._targets = [
-            (take_rows(learner.problem.X, fold.score), learner.problem.y[fold.score])
-            for fold in learner.folds
-        ]
+        self._targets: Shared[tuple[Any, NDArray[Any]]] = Shared(len(learner.folds))
+        self._spread(share(jobs))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._spread(cores_of_a_worker())
+
+    def _spread(self, cores: int) -> None:
+        """Divide the cores of one trial: folds come first, then threads of a model."""
+        self.workers = min(self._fold_jobs or cores, len(self.learner.folds))
+        free = 1 if self._fold_jobs else max(1, cores // self.workers)
+        self.threads = min(free, fitting_threads(self.learner.problem.X.size))
+
+    def names_for_workers(self) -> dict[str, Any]:
+        """Return what the user gave, by the names of the flags."""
+        learner = self.learner
+        return {"X": learner.problem.X, "metric": learner.metric.scorer, "model": learner}
 
     def __call__(self, trial: Trial) -> list[float]:
         """Evaluate a trial: one score a fold, in the metric's natural sign.
@@ -86,10 +103,12 @@ class Evaluation:
         Raises:
             optuna.TrialPruned: If its first folds show that it is hopeless.
         """
-        if STUDY not in trial.study.user_attrs:
-            trial.study.set_user_attr(STUDY, self.about)
+        learner = self.learner
+        rivals = ask_study(
+            trial.study, enter, self.about, len(learner.folds), learner.metric.sign if self._race else None
+        )
         params = self.params_of(trial.user_attrs, self.space.suggest(trial))
-        fits, raced = self._run_folds(trial, params)
+        fits, raced = self._run_folds(trial, params, rivals)
         honest = self._honest(fits, raced)
         if fits[0].rounds is not None:
             trial.set_user_attr(FOLD_ROUNDS, [fit.rounds for fit in fits])
@@ -103,9 +122,10 @@ class Evaluation:
             return {**self.learner.baseline, **self.fixed}
         return dict(suggested)
 
-    def _run_folds(self, trial: Trial, params: Mapping[str, Any]) -> tuple[list[FoldFit], list[float]]:
+    def _run_folds(
+        self, trial: Trial, params: Mapping[str, Any], rivals: NDArray[np.float64]
+    ) -> tuple[list[FoldFit], list[float]]:
         sign = self.learner.metric.sign
-        rivals = self._rivals(trial) if self._race else np.empty((0, 0))
         limit = None if len(rivals) == 0 else racing.limit_of_first(rivals)
         fits: list[FoldFit] = []
         losses: list[float] = []
@@ -129,15 +149,6 @@ class Evaluation:
                     )
         return fits, [sign * loss for loss in losses]
 
-    def _rivals(self, trial: Trial) -> NDArray[np.float64]:
-        """Losses of the best trials so far, ``(m, n_folds)``."""
-        sign, count = self.learner.metric.sign, len(self.learner.folds)
-        done: list[FrozenTrial] = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        rows = [it.user_attrs[RACED] for it in done if len(it.user_attrs.get(RACED, ())) == count]
-        losses = sign * np.array(rows, dtype=np.float64).reshape(-1, count)
-        best: NDArray[np.float64] = losses[np.argsort(losses.mean(axis=1), kind="stable")[: racing.RIVALS]]
-        return best
-
     def _honest(self, fits: list[FoldFit], raced: list[float]) -> list[float]:
         """Score each fold by the rounds that the other folds chose."""
         if fits[0].curve is None or len(fits) == 1:
@@ -149,8 +160,8 @@ class Evaluation:
 
     def _score(self, fold: int, fit: FoldFit, rounds: int | None) -> float:
         problem, metric = self.learner.problem, self.learner.metric
-        X, y = self._targets[fold]
         rows = self.learner.folds[fold].score
+        X, y = self._targets.get(fold, lambda: (take_rows(problem.X, rows), problem.y[rows]))
         weights = None if problem.weights is None else problem.weights[rows]
         value = metric.score(as_estimator(fit.predict(rounds), problem), X, y, weights)
         if not np.isfinite(value):
@@ -159,6 +170,29 @@ class Evaluation:
                 code="NB306",
             )
         return value
+
+
+def enter(study: Study, about: Mapping[str, Any], folds: int, sign: float | None) -> NDArray[np.float64]:
+    """Write what a study is about, and return what a new trial races against.
+
+    Args:
+        study: Where it is: on workers, in the kernel.
+        about: Written once.
+        folds: How many there are.
+        sign: Of the metric; None without a race.
+
+    Returns:
+        Losses of the best trials so far, ``(m, folds)``.
+    """
+    if STUDY not in study.user_attrs:
+        study.set_user_attr(STUDY, dict(about))
+    if sign is None:
+        return np.empty((0, folds))
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    rows = [it.user_attrs[RACED] for it in done if len(it.user_attrs.get(RACED, ())) == folds]
+    losses = sign * np.array(rows, dtype=np.float64).reshape(-1, folds)
+    best: NDArray[np.float64] = losses[np.argsort(losses.mean(axis=1), kind="stable")[: racing.RIVALS]]
+    return best
 
 
 def common_rounds(fits: Sequence[FoldFit]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -21,7 +22,7 @@ from optuna_nb.records import Opening
 from optuna_nb.tuning.hashing import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from optuna.samplers import GridSampler
     from optuna.trial import FrozenTrial, Trial
@@ -86,9 +87,6 @@ def prepare_refinement(
     grid = {name: _values(best.params[name], numeric[name]) for name in chosen}
     centre = dict(best.params)
 
-    def evaluate(trial: Trial) -> Any:
-        return objective.evaluate(GridTrial(trial, grid, centre))  # type: ignore[arg-type]
-
     def finish(study: optuna.Study) -> None:
         if objective.finish is not None:
             objective.finish(study)
@@ -100,7 +98,7 @@ def prepare_refinement(
     )
     child = replace(
         objective,
-        evaluate=evaluate,
+        evaluate=partial(_on_grid, objective.evaluate, grid, centre),
         finish=finish,
         code=f"refine({parent!r})\n\n{objective.code}",
         fingerprint={**objective.fingerprint, "parent": parent, "centre": combine(identity).hex()},
@@ -132,6 +130,15 @@ def _values(centre: float, distribution: Any) -> tuple[float, ...]:
             | {centre}
         )
     )
+
+
+def _on_grid(
+    evaluate: Callable[[Trial], Any],
+    grid: Mapping[str, Sequence[float]],
+    centre: Mapping[str, Any],
+    trial: Trial,
+) -> Any:
+    return evaluate(GridTrial(trial, grid, centre))  # type: ignore[arg-type]
 
 
 class GridTrial:

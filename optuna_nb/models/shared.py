@@ -25,6 +25,10 @@ class Shared(Generic[_T]):
         self._locks: dict[Hashable, Any] = {}
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Shared[_T]], tuple[int]]:
+        """Travel empty: the process that gets a copy makes its own."""
+        return type(self), (self._most,)
+
     def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
         """Return the value of a key, made by ``make`` if it is not there."""
         with self._lock:

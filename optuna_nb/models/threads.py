@@ -14,7 +14,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from optuna_nb.tuning.executors.cores import usable_cores as usable_cores  # noqa: PLC0414 - for the models
+from optuna_nb.tuning.executors.cores import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -1,5 +1,7 @@
 """The line magic ``%autotune``, and the verbs that know its studies."""
 
+import contextlib
+
 import optuna  # noqa: F401 - now: its log handler keeps the stderr of the moment, which must not be a test's
 import pytest
 from IPython.core.error import UsageError
@@ -9,6 +11,7 @@ from sklearn.model_selection import KFold
 from optuna_nb.cell.autotune_line import read_autotune
 from optuna_nb.cell.parser import HelpAsked
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.storage.reader import Reader
 
 
 @pytest.fixture
@@ -56,6 +59,21 @@ def test_best_prints_the_gain_and_with_code_the_model(loaded, capsys):
     assert "gain over library defaults" in shown
     assert "30 held-out rows: log_loss" in shown
     assert "model = make_pipeline(StandardScaler(), LogisticRegression(" in capsys.readouterr().out
+
+
+def test_one_flag_moves_the_trials_into_processes_and_everything_else_stays(loaded, capsys):
+    line = "iris --model logistic -X X -y y --folds 3 --wait -q -o study"
+    loaded.run_line_magic("autotune", f"{line} --trials 4 --executor dask --jobs 2")
+    study = loaded.user_ns["study"]
+    assert (study.name, study.snapshot().done) == ("iris@1", 4)
+    with contextlib.closing(Reader(study.storage, study.name)) as reader:
+        assert reader.runs()[0].flags["executor"] == "dask"
+    capsys.readouterr()
+
+    loaded.run_line_magic("tune", "best iris --code")
+    assert "LogisticRegression(" in capsys.readouterr().out
+    loaded.run_line_magic("autotune", f"{line} --trials 5")
+    assert "resumed iris@1: 4 of 5 done" in capsys.readouterr().out
 
 
 def test_refine_is_a_verb(loaded, capsys):
@@ -119,6 +137,10 @@ def test_values_that_are_data_are_given_by_the_name_of_their_variable():
         ("a --model knn -X X -y y --trails 5", "did you mean --trials"),
         ("best --model knn -X X -y y", "verb of %tune"),
         ("a --model knn -X X -y y --out 1a", "name of a variable"),
+        ("a --model knn -X X -y y --cluster far", "there is no variable far; give tcp://host:8786"),
+        ("a --model knn -X X -y y --executor dsk", "did you mean dask"),
+        ("a --model knn -X X -y y --executor thread --cluster X", "--cluster is for --executor dask"),
+        ("a --model knn -X X -y y --cluster X", "a ndarray is no cluster"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(loaded, line, says):

@@ -19,6 +19,7 @@ from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.tuning import api, background
 from optuna_nb.tuning.executors import choice, cores
+from optuna_nb.tuning.executors.asking import ask_study
 from optuna_nb.tuning.observer import log_metrics, trial_event
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
@@ -101,6 +102,11 @@ def learns(trial):
         if trial.should_prune():
             raise optuna.TrialPruned
     return x
+
+
+def trials_before(study, more):
+    assert isinstance(study, optuna.Study)
+    return len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))) + more
 
 
 def two_scores(trial):
@@ -224,6 +230,16 @@ class TestExecutorContract:
         assert [t.user_attrs["best"] for t in trials[1:]] == [
             min(t.value for t in trials[:n]) for n in (1, 2, 3)
         ]
+
+    def test_a_question_to_the_study_is_answered_where_the_study_is(self, tune):
+        def asks(trial):
+            try:
+                ask_study(trial.study, trials_before, "no number")
+            except TypeError:
+                return trial.suggest_float("x", 0, 1e-9) + ask_study(trial.study, trials_before, 10)
+
+        handle = tune(asks, trials=3).wait()
+        assert [round(t.value) for t in handle.study.trials] == [10, 11, 12]
 
     def test_stop_now_drops_the_trials_in_flight_and_frees_their_numbers(self, tune, tmp_path):
         gate = tmp_path / "gate"

@@ -44,6 +44,15 @@ def share(jobs: int) -> int:
     return max(1, usable_cores() // jobs)
 
 
+def cores_of_a_worker() -> int:
+    """Count the cores of one trial in a worker process: what ``OMP_NUM_THREADS`` grants, else one.
+
+    Workers of ours begin with their share; those of Dask's own nanny with 1, unless their owner says more.
+    """
+    granted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return max(1, min(int(granted), usable_cores())) if granted.isdecimal() else 1
+
+
 def in_words(jobs: int) -> str:
     """Say what each of several trials gets; nothing of one alone, which has the whole machine."""
     if jobs == 1:

@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import StudyDirection
 
+_T = TypeVar("_T")
 NEWS_SECONDS = 0.1
 ASK_AGAIN_SECONDS = 20.0  # an answer may be lost with its connection; every question may be asked twice
 LOG_LIMIT = 65_000  # a little less than the log in the kernel holds
@@ -189,6 +190,11 @@ class RemoteStudy:
         """Ask for the trials of the study."""
         trials: list[FrozenTrial] = self._channel.ask("study", "get_trials", {"states": states})
         return trials
+
+    def compute(self, question: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
+        """Ask for ``question(study, *arguments)``, which the kernel computes."""
+        answer: _T = self._channel.ask("compute", question, arguments)
+        return answer
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

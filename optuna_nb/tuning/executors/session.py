@@ -21,7 +21,7 @@ from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.reseeding import position_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial, Trial
@@ -127,6 +127,9 @@ class Session:
             msg = f"trial.study.{name}() is not there on a worker: it has values, get_trials and stop"
             raise AttributeError(msg)  # noqa: TRY004 - so it looks to the objective
         return value
+
+    def _answer_compute(self, question: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        return question(self._desk.study, *arguments)
 
     def _hear_report(self, value: float, step: int) -> None:
         self.trial.report(value, step)
