@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.base import clone
@@ -90,8 +90,10 @@ class Learner(ABC):
         self.seed = seed
 
     def default_space(self, preset: str) -> Space:
-        """Return the search space of the model for its problem."""
-        return find_space(self.family, preset, self.problem, self.metric)
+        """Return the search space of the model; what the user's estimator sets itself is not fixed."""
+        space = find_space(self.family, preset, self.problem, self.metric)
+        own = {self.synonyms.get(name, name) for name in self.extra}
+        return replace(space, fixed={k: value for k, value in space.fixed.items() if k not in own})
 
     def fold_rows(self, fold: int) -> tuple[Any, Any]:
         """Return training and scoring rows of a fold, preprocessed by what the training rows say."""

@@ -9,9 +9,9 @@ imported goes on in it; dimensions that do nothing there are left out, too.
 
 The narrower ranges of the default preset stand around the libraries' own defaults,
 with learning rates from 0.02 or 0.03 on: lower ones cost more rounds than they are
-worth while searching (``benchmarks/autotune``). Numbers are cut into 64 bins: the trees are
-as good as with the libraries' 254 or 256, and a trial costs a half to a third
-(``benchmarks/autotune/bins.py``). Only XGBoost on few rows, where it costs nothing, keeps its own.
+worth while searching (``benchmarks/autotune``). From 1,000 rows on numbers are cut into 64
+bins: the trees are as good as with the libraries' own 254 or 256, and a trial costs a half
+to a third (``benchmarks/autotune/bins.py``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ BALANCED_BLUECAST = "sample_weight"  # the same in BlueCast's words: True or Fal
 ROUNDS_BLUECAST = "steps"  # its word for XGBoost's rounds, which it does not search either
 
 BINS = 64
-MANY_ROWS = 1_000  # from here on bins are what a trial of XGBoost costs
+MANY_ROWS = 1_000
+_BINS = {"xgboost": "max_bin", "catboost": "border_count"}
 
 _XGBOOST = Space(
     "xgboost@3",
@@ -89,7 +90,6 @@ _CATBOOST = Space(
         },
         {"subsample": ("bootstrap_type", "MVS"), "bagging_temperature": ("bootstrap_type", "Bayesian")},
     ),
-    fixed={"border_count": BINS},
     opening=(
         {"learning_rate": 0.1, "depth": 4, "l2_leaf_reg": 3.0, "random_strength": 1.0, "bootstrap_type": "MVS",
          "subsample": 0.8},
@@ -180,8 +180,8 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
                 f"there is no preset {preset!r} of {model}: leave --preset out", code="NB604"
             )
         space = _SKLEARN[model]
-    if space is _XGBOOST and problem.n_rows >= MANY_ROWS:
-        space = replace(space, fixed={"max_bin": BINS})
+    if preset == "default" and model in _BINS and problem.n_rows >= MANY_ROWS:
+        space = replace(space, fixed={_BINS[model]: BINS})
     weighted = problem.is_classification and problem.is_skewed and not metric.is_proper
     if any(param.name == BALANCED_BLUECAST for param in space.params):
         return space if problem.is_classification else space.overridden({BALANCED_BLUECAST: None}, None)

@@ -50,6 +50,7 @@ REGRESSORS = {
 }
 WITHOUT_PROBABILITIES = ("ridge", "svm")  # classifiers that only decide
 MOST_ROUNDS = 1000
+_OF_THE_MACHINE = frozenset({"n_jobs", "verbose"})  # they change no score
 
 
 class SklearnLearner(Learner):
@@ -65,6 +66,7 @@ class SklearnLearner(Learner):
         super().__init__(*arguments)
         self.family = family
         self._estimator = estimator
+        self.extra = {k: value for k, value in _said(estimator).items() if k not in _OF_THE_MACHINE}
         self._takes = set(estimator.get_params())
         self._boosts = (
             "n_iter_no_change" in self._takes
@@ -159,14 +161,8 @@ class SklearnLearner(Learner):
         """Return Python that builds the model."""
         kind = type(self._estimator)
         model = self.model(self._params(params, rounds))
-        plain = {name: parameter.default for name, parameter in inspect.signature(kind).parameters.items()}
-        values = {
-            name: value
-            for name, value in model.get_params(deep=False).items()
-            if not _same(value, plain.get(name, inspect.Parameter.empty))
-        }
         library = kind.__module__.split("._")[0]
-        return self.write(library, kind.__name__, values)
+        return self.write(library, kind.__name__, _said(model))
 
 
 def _as_if_probable(model: Any, X: Any, classes: int) -> NDArray[Any]:
@@ -179,6 +175,17 @@ def _as_if_probable(model: Any, X: Any, classes: int) -> NDArray[Any]:
         found = np.column_stack([-found, found])
     likely: NDArray[Any] = softmax(found, axis=1)
     return likely
+
+
+def _said(estimator: Any) -> dict[str, Any]:
+    """Return the parameters in which an estimator differs from what its class makes by itself."""
+    known = inspect.signature(type(estimator)).parameters
+    plain = {name: parameter.default for name, parameter in known.items()}
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if not _same(value, plain.get(name, inspect.Parameter.empty))
+    }
 
 
 def _same(value: Any, default: Any) -> bool:

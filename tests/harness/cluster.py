@@ -7,6 +7,7 @@ under another address. Everything listens on the loopback address alone.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TTL_SECONDS = 3  # a worker that is not heard for so long is cut off (Dask waits for 5 s at least)
+# A worker that is not heard for so long is cut off. On a busy machine it may take some seconds for what
+# its first trial imports, and is not heard then.
+TTL_SECONDS = 10
 
 
 class Cluster:
@@ -36,6 +39,7 @@ class Cluster:
         self._count = workers
         self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
+        self._numbers = itertools.count()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -56,17 +60,21 @@ class Cluster:
         self._scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
 
     def start_workers(self) -> None:
-        """Start as many workers as are missing, and wait until all have joined."""
-        deadline = time.monotonic() + 60
-        self._add_workers(self._count - len(self.pids()))
+        """Start as many workers as are missing, and wait until all have joined.
+
+        Those are missing whose program has ended: one that does not answer may be about to.
+        """
+        deadline = time.monotonic() + 90
         while len(self.pids()) < self._count:
             assert time.monotonic() < deadline, self.log()
+            self._workers = [process for process in self._workers if process.poll() is None]
+            self._add_workers(self._count - len(self._workers))
             time.sleep(0.2)
 
     def _add_workers(self, count: int) -> None:
         for _ in range(count):
             process = self._start(
-                *("worker", self.address, "--name", f"w{len(self._workers)}", "--host", "127.0.0.1"),
+                *("worker", self.address, "--name", f"w{next(self._numbers)}", "--host", "127.0.0.1"),
                 *("--nthreads", "1", "--no-dashboard", "--memory-limit", "0"),
                 *("--local-directory", str(self.folder)),
             )
@@ -114,9 +122,14 @@ class Cluster:
         )
         return keys
 
+    def holder(self) -> str:
+        """Return the address of the only worker that holds the objective; "" while several do."""
+        address: str = self._ask(lambda client: client.run_on_scheduler(_objective_holder), "")
+        return address
+
     def _ask(self, question: Callable[[Client], Any], otherwise: Any) -> Any:
         try:
-            with Client(self.address, timeout=5, set_as_default=False) as client:
+            with Client(self.address, timeout=10, set_as_default=False) as client:
                 return question(client)
         except OSError:
             return otherwise
@@ -128,6 +141,13 @@ class Cluster:
 
 def _task_keys(dask_scheduler: Any) -> list[str]:
     return [str(key) for key in dask_scheduler.tasks]
+
+
+def _objective_holder(dask_scheduler: Any) -> str:
+    """Return who holds what the copies for the workers are made of."""
+    objectives = [task for task in dask_scheduler.tasks.values() if "-objective" in str(task.key)]
+    holders = [worker for task in objectives if not task.dependencies for worker in task.who_has or ()]
+    return str(holders[0].address) if len(holders) == 1 else ""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

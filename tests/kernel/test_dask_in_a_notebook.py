@@ -64,7 +64,7 @@ def test_a_kernel_that_is_killed_leaves_no_process_and_goes_on_when_run_again(ke
     assert len(children) >= 2
     kernel.kill()
 
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children):
         assert time.monotonic() < end, children
         time.sleep(0.05)
@@ -75,16 +75,26 @@ def test_a_kernel_that_is_killed_leaves_no_process_and_goes_on_when_run_again(ke
     assert [number for number, *_ in trajectory(file, "far@1")] == list(range(12))
 
 
+def slowness():
+    """Return how much longer than by itself a computation takes beside what else runs on its core."""
+    began, computed = time.monotonic(), time.thread_time()
+    while time.thread_time() - computed < 0.3:
+        pass
+    return (time.monotonic() - began) / (time.thread_time() - computed)
+
+
 def test_a_kernel_that_is_shut_down_in_mid_trial_goes_as_fast_as_a_restart_asks(kernel):
     kernel.run(
         "%%tune far --executor dask --jobs 2 -n 100\nimport time\n"
-        "time.sleep(0.05 if trial.number < 3 else 30)\ntrial.suggest_float('x', 0, 1)"
+        "time.sleep(0.05 if trial.number < 3 else 300)\ntrial.suggest_float('x', 0, 1)"
     )
     wait_for_trials(kernel.folder / "optuna_nb.db", "far@1", 3)
     children = psutil.Process(kernel.pid).children(recursive=True)
 
-    assert kernel.shutdown() < 5  # what Jupyter waits for
-    end = time.monotonic() + 10
+    # Jupyter waits for 5 s. Most of it is the end of the interpreter, which waits for nothing but a core.
+    slow = slowness()
+    assert kernel.shutdown() < 3 + 2 * slow
+    end = time.monotonic() + 30
     while any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in children):
         assert time.monotonic() < end, children
         time.sleep(0.05)

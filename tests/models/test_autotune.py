@@ -242,6 +242,30 @@ def test_parameters_of_the_users_estimator_are_kept(tuned, iris):
     assert handle.best_model.max_delta_step == 3
 
 
+def test_what_the_users_estimator_sets_itself_is_not_fixed_to_something_else(tuned, iris):
+    handle = tuned(RandomForestClassifier(n_estimators=7), *iris, trials=2, folds=2)
+
+    assert handle.best_model.n_estimators == 7
+
+
+def test_bins_that_the_users_estimator_sets_are_kept():
+    from xgboost import XGBClassifier
+
+    rows = np.random.default_rng(1).normal(size=(1000, 3))
+    prepared = prepare(AutotuneOptions(model=XGBClassifier(max_bin=512), X=rows, y=rows[:, 0] > 0))
+
+    assert "max_bin" not in prepared.objective.evaluate.space.fixed
+    assert prepared.objective.evaluate.learner.extra["max_bin"] == 512
+
+
+def test_another_setting_of_the_users_estimator_begins_another_version(tuned, iris):
+    first = tuned(RandomForestClassifier(n_estimators=5), *iris, trials=1, folds=2)
+    same = tuned(RandomForestClassifier(n_estimators=5, n_jobs=1), *iris, trials=1, folds=2)
+    changed = tuned(RandomForestClassifier(n_estimators=5, criterion="entropy"), *iris, trials=1, folds=2)
+
+    assert (first.name, same.name, changed.name) == ("study@1", "study@1", "study@2")
+
+
 def test_a_fixed_parameter_stays_and_its_code_says_so(tuned, cancer):
     handle = tuned("xgboost", *cancer, trials=3, folds=2, fix={"learning_rate": 0.3})
 

@@ -69,3 +69,12 @@ def test_single_ranges_are_replaced_and_values_are_fixed(trial):
 def test_a_range_that_is_none_is_refused(value):
     with pytest.raises(InvalidOptionError, match="a: "):
         Space("x@1", ()).overridden({"a": value}, None)
+
+
+@pytest.mark.parametrize(("model", "bins"), [("xgboost", "max_bin"), ("catboost", "border_count")])
+def test_numbers_of_many_rows_are_cut_into_64_bins_and_those_of_few_as_the_library_does(model, bins):
+    many = read_problem(np.arange(2000.0).reshape(1000, 2), [0, 1] * 500)
+
+    assert find_space(model, "default", many, LOSS).fixed == {bins: 64}
+    assert find_space(model, "default", PROBLEM, LOSS).fixed == {}
+    assert find_space(model, "bluecast", many, LOSS).fixed == {}

@@ -19,7 +19,7 @@ from optuna_nb.tuning.executors.processes import Processes
 flags = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
 cluster = LocalCluster(n_workers=0, processes=False, **flags)
 processes = Processes(cluster.scheduler_address, 2, {}, 2**31)
-while len(cluster.scheduler.workers) < 2:
+while len(cluster.scheduler.workers) < int(sys.argv[1]):
     time.sleep(0.05)
 print(*[process.pid for process, _ in processes._running.values()], flush=True)
 time.sleep(100)
@@ -41,8 +41,10 @@ def until(condition, seconds=20.0):
 
 
 @pytest.mark.slow
-def test_workers_end_when_their_parent_is_killed():
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+@pytest.mark.parametrize("begun", [2, 0])
+def test_workers_end_when_their_parent_is_killed_even_if_they_have_not_begun(begun):
+    command = [sys.executable, "-c", PARENT, str(begun)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 2
         os.kill(parent.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The way to a Dask cluster; the one file that imports ``distributed``.
+"""The way to a Dask cluster; ``dask_worker.py`` is the other end of it.
 
 A trial is one Dask task, bound to the worker that the coordinator has chosen. What it
 sends goes as events of a topic of this run (worker, scheduler, client: in order, one
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import threading
 import time
 import uuid
@@ -21,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 import psutil
-from distributed import Client, LocalCluster, get_worker
+from distributed import Client, KilledWorker, LocalCluster
 
 from optuna_nb.errors import ClusterError
-from optuna_nb.tuning.executors import remote
 from optuna_nb.tuning.executors.cores import in_words, share
+from optuna_nb.tuning.executors.dask_worker import deliver, forget_topic, keep, run_trial
 from optuna_nb.tuning.executors.link import Worker
 from optuna_nb.tuning.executors.processes import Processes
 
@@ -42,10 +41,7 @@ COUNT_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
 START_SECONDS = 60.0
 _SEND_SECONDS = 0.001
-_WANTED = frozenset({"executing", "long-running"})
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-_channels: dict[str, remote.Channel] = {}  # of the trials that run in this worker process
 
 
 class DaskLink:
@@ -162,10 +158,15 @@ class DaskLink:
         _send_at_once(client)
         client.subscribe_topic(self._topic, self._on_message)
         client.subscribe_topic("all", self._on_event)
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
-            self._sent = client.submit(_keep, self._parcel, key=f"{self._topic}-objective", pure=False)
+        with self._copying:
+            self._send(client)
         self.dashboard = client.dashboard_link or ""
         self._count_workers()
+
+    def _send(self, client: Client) -> None:
+        key = f"{self._topic}-objective-{uuid.uuid4().hex[:8]}"
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+            self._sent = client.submit(keep, self._parcel, key=key, pure=False)
 
     def close(self) -> None:
         """Release all tasks, and end the cluster that we started."""
@@ -184,7 +185,7 @@ class DaskLink:
                 client.unsubscribe_topic("all")  # or the scheduler would tell us that we are gone
                 client.unsubscribe_topic(self._topic)
                 if cluster is None and client.status == "running":
-                    client.run_on_scheduler(_forget_topic, self._topic)
+                    client.run_on_scheduler(forget_topic, self._topic)
                 client.close(timeout=CLOSE_SECONDS)
         if cluster is not None:
             with contextlib.suppress(Exception):
@@ -209,7 +210,7 @@ class DaskLink:
             raise ClusterError(self._note(), code="NB801")
         try:
             future = client.submit(
-                _run_trial,
+                run_trial,
                 self._copy_on(client, worker),
                 assignment,
                 key,
@@ -232,10 +233,12 @@ class DaskLink:
         copies but one as soon as they idle, and bring them again for the next trial.
         """
         with self._copying:
+            if self._sent is not None and self._sent.status == "error":
+                self._send(client)  # Dask gave it up, as several workers have died while they took it
             copy = self._copies.get(worker)
             if copy is None or copy.status in ("cancelled", "lost", "error"):
                 key = f"{self._topic}-objective-{uuid.uuid4().hex[:8]}"
-                copy = client.submit(_keep, self._sent, key=key, workers=[worker], pure=False)
+                copy = client.submit(keep, self._sent, key=key, workers=[worker], pure=False)
                 self._copies[worker] = copy
         return copy
 
@@ -248,7 +251,7 @@ class DaskLink:
     @staticmethod
     async def _answer(client: Client, worker: str, key: str, blob: bytes) -> None:
         with contextlib.suppress(Exception):  # the worker is gone, and we hear of that elsewhere
-            await client.run(_deliver, key, blob, workers=[worker], wait=False, on_error="ignore")
+            await client.run(deliver, key, blob, workers=[worker], wait=False, on_error="ignore")
 
     def forget(self, key: str) -> None:
         """Release a task; if it still runs, its worker notices and drops it."""
@@ -270,10 +273,14 @@ class DaskLink:
         key = str(future.key)
         if self._futures.get(key) is not future or self._listener is None:
             return
-        if future.status == "error":
-            error = future.exception()
+        error = future.exception() if future.status == "error" else None
+        if isinstance(error, KilledWorker):  # of this trial or of the objective, at once or after some
+            with contextlib.suppress(Exception):
+                self._count_workers()  # or it would begin again on the one that has died
+            self._listener.task_lost(key)
+        elif future.status == "error":
             self._listener.failed(key, error or RuntimeError(f"Dask could not run {key}"))
-        elif self._client is not None and self._client.status == "running":  # somebody else cancelled it
+        elif future.client.status == "running":  # somebody else cancelled it
             self._listener.task_lost(key)
         self._look_soon.set()
 
@@ -300,12 +307,14 @@ class DaskLink:
                 continue
 
     def _is_connected(self) -> bool:
-        sent = self._sent
+        client, sent = self._client, self._sent
+        # A client that Dask has connected anew has cancelled what it had there. What is merely "lost", with
+        # the worker that held it, the scheduler makes anew.
         return (
-            self._client is not None
-            and self._client.status == "running"
+            client is not None
+            and client.status == "running"
             and sent is not None
-            and sent.status not in ("cancelled", "lost")
+            and sent.status != "cancelled"
         )
 
     def _reconnect(self) -> None:
@@ -326,11 +335,18 @@ class DaskLink:
             except ClusterError:
                 self._closing.wait(LOOK_SECONDS)
                 continue
+            self._client = client
             if self._closing.is_set():
                 client.close(timeout=CLOSE_SECONDS)
                 return
-            self._client = client
-            self._join()
+            try:
+                self._join()
+            except Exception:  # noqa: BLE001 - it is gone once more
+                self._client = None
+                with contextlib.suppress(Exception):
+                    client.close(timeout=CLOSE_SECONDS)
+                self._closing.wait(LOOK_SECONDS)
+                continue
             if listener is not None:
                 listener.cluster_back()
             return
@@ -364,40 +380,3 @@ def _send_at_once(client: Client) -> None:
     stream: Any = getattr(client, "scheduler_comm", None)  # there is no public way
     if hasattr(stream, "interval"):
         stream.interval = _SEND_SECONDS
-
-
-def _forget_topic(topic: str, dask_scheduler: Any) -> None:
-    """Drop the last events of a topic, which a scheduler would keep for ever; on the scheduler."""
-    with contextlib.suppress(AttributeError):  # it has no public way
-        dask_scheduler._broker._topics.pop(topic, None)  # noqa: SLF001
-
-
-# On a worker
-
-
-def _keep(parcel: Parcel) -> Parcel:
-    return parcel
-
-
-async def _deliver(key: str, blob: bytes) -> None:
-    channel = _channels.get(key)
-    if channel is not None:
-        channel.answers.put(pickle.loads(blob))  # noqa: S301 - from the kernel that sent the objective
-
-
-def _run_trial(parcel: Parcel, assignment: bytes, key: str, topic: str) -> None:
-    worker: Any = get_worker()
-
-    def send(blob: bytes) -> None:
-        worker.log_event(topic, {"key": key, "blob": blob})
-
-    def is_wanted() -> bool:
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state in _WANTED
-
-    channel = _channels[key] = remote.Channel(send, is_wanted)
-    try:
-        _, _, assigned = remote.loads(assignment)
-        channel.end(remote.run(parcel.open, assigned, channel))
-    finally:
-        del _channels[key]

@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 
 from optuna_nb.errors import ClusterError
+from optuna_nb.tuning.executors import watchdog
 
 _QUICK_SECONDS = 10.0  # a worker that dies sooner did not begin well
 _MOST_QUICK = 5  # of them, one after the other, before we give up
 _WAIT_SECONDS = 2.0
 _COMMAND = ("-m", "distributed.cli.dask_worker")
-_WATCHDOG = "optuna_nb.tuning.executors.watchdog"
 
 
 class Processes:
@@ -45,7 +45,8 @@ class Processes:
         self._quick = 0
         here = os.getcwd()  # noqa: PTH109 - a string is all that is needed
         path = os.pathsep.join(dict.fromkeys(entry or here for entry in sys.path))
-        self._environment = os.environ | {"PYTHONPATH": path} | environment
+        parent = {watchdog.PARENT: str(os.getpid())}
+        self._environment = os.environ | {"PYTHONPATH": path} | parent | environment
         self._running = {number: self._start(number) for number in range(count)}
 
     def renew(self) -> None:
@@ -87,7 +88,7 @@ class Processes:
             *(sys.executable, *_COMMAND, self._address, "--no-nanny", "--no-dashboard"),
             *("--nthreads", "1", "--name", f"worker {number}", "--host", "127.0.0.1"),
             *("--memory-limit", str(self._memory), "--death-timeout", "60"),
-            *("--local-directory", str(self._folder), "--preload", _WATCHDOG),
+            *("--local-directory", str(self._folder), "--preload", watchdog.__name__),
         ]
         with (self._folder / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter

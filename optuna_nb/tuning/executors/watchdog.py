@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 
+PARENT = "OPTUNA_NB_PARENT"  # the variable that names it: it may be gone before a worker can look
 LOOK_SECONDS = 0.25
 _SHARE = 0.95  # of the memory limit; beyond, the system might choose what to kill, and choose badly
 
@@ -16,9 +17,8 @@ _SHARE = 0.95  # of the memory limit; beyond, the system might choose what to ki
 def dask_setup(worker: Any) -> None:
     """Begin to watch; Dask calls it by this name."""
     limit = worker.memory_manager.memory_limit
-    watch = threading.Thread(
-        target=_watch, args=(os.getppid(), limit), name="optuna_nb watchdog", daemon=True
-    )
+    parent = int(os.environ[PARENT])
+    watch = threading.Thread(target=_watch, args=(parent, limit), name="optuna_nb watchdog", daemon=True)
     watch.start()
 
 
