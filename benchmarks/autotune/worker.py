@@ -249,7 +249,7 @@ def tune_halving(run: Run) -> float:
     draw = 0
     while run.spent < run.budget:
         search = HalvingRandomSearchCV(
-            run.estimator(), distributions(run, rounds=False), n_candidates=9, factor=3, resource=resource,
+            run.estimator(**{resource: 500}), distributions(run, rounds=False), n_candidates=9, factor=3, resource=resource,
             min_resources=50, max_resources=500, cv=run.cv(), scoring=run.scoring, refit=False,
             random_state=run.seed * 100_003 + draw,
         )  # fmt: skip
