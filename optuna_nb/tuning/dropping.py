@@ -23,24 +23,31 @@ class TrialDropped(BaseException):
 
 
 class Droppable:
-    """The threads that evaluate just now. Every method may be called from any thread."""
+    """The threads that evaluate just now. Every method may be called from any thread.
+
+    One serves one run: after ``drop_all`` nothing is evaluated any more.
+    """
 
     def __init__(self) -> None:
         """Start with none."""
         self._lock = threading.Lock()
         self._inside: set[int] = set()
         self._raised: set[int] = set()
+        self._dropping = False
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
         """Mark the current thread as one that may be interrupted, inside of ``with``.
 
         Raises:
-            TrialDropped: Somebody called ``drop_all`` meanwhile. Not raised once the block has been left.
+            TrialDropped: Somebody called ``drop_all``, before or meanwhile. Not raised once the block
+                has been left.
         """
         ident = threading.get_ident()
         try:
             with self._lock:
+                if self._dropping:  # the trial was being asked for
+                    raise TrialDropped
                 self._inside.add(ident)
             yield
             self._leave(ident)
@@ -56,8 +63,9 @@ class Droppable:
                 _receive(ident)
 
     def drop_all(self) -> int:
-        """Raise ``TrialDropped`` in each evaluating thread; return in how many."""
+        """Raise ``TrialDropped`` in each evaluating thread, and where one begins; return in how many it was."""
         with self._lock:
+            self._dropping = True
             fresh = self._inside - self._raised
             for ident in fresh:
                 _raise_in(ident)

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+import optuna
 import pytest
 
 from harness.studies import integrity
@@ -15,7 +16,9 @@ from optuna_nb.tuning.dropping import Droppable, TrialDropped
 
 def start(tmp_path, function, **flags):
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    options = TuneOptions(name="cut", storage=url, trials=20, sampler="random", seed=1, **flags)
+    options = TuneOptions(
+        **{"name": "cut", "storage": url, "trials": 20, "sampler": "random", "seed": 1, **flags}
+    )
     return api.start(Objective(function, "code", {"cell": "a"}), options)
 
 
@@ -46,6 +49,29 @@ def test_the_trials_in_flight_are_dropped_at_once_and_run_again_later(tmp_path, 
     forever.set()
     handle.resume().wait()
     assert [t.number for t in handle.snapshot().trials] == list(range(20))
+
+
+def test_a_trial_that_is_being_asked_for_is_dropped_too(tmp_path):
+    asking, go_on = threading.Event(), threading.Event()
+
+    class SlowSampler(optuna.samplers.RandomSampler):
+        def before_trial(self, study, trial):
+            if trial.number == 3:
+                asking.set()
+                go_on.wait(20)
+
+    def objective(trial):
+        while trial.number == 3:  # whoever lets it begin waits for ever
+            time.sleep(0.01)
+        return trial.suggest_float("x", 0, 1)
+
+    handle = start(tmp_path, objective, sampler=SlowSampler(seed=1))
+    assert asking.wait(20)
+    handle.stop_now()
+    go_on.set()
+    handle.wait(timeout=20)
+    assert [t.number for t in handle.snapshot().trials] == [0, 1, 2]
+    assert handle.snapshot().live == ()
 
 
 def test_code_that_is_busy_with_the_gil_held_is_interrupted_too(tmp_path):
