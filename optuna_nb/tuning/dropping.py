@@ -45,15 +45,18 @@ class Droppable:
         """
         ident = threading.get_ident()
         try:
-            with self._lock:
-                if self._dropping:  # the trial was being asked for
-                    raise TrialDropped
-                self._inside.add(ident)
+            self._enter(ident)
             yield
             self._leave(ident)
         except BaseException:
             self._leave(ident)  # only one exception is raised a trial, so nothing interrupts this one
             raise
+
+    def _enter(self, ident: int) -> None:
+        with self._lock:
+            if self._dropping:  # while the trial was being asked for
+                raise TrialDropped
+            self._inside.add(ident)
 
     def _leave(self, ident: int) -> None:
         with self._lock:
@@ -63,7 +66,7 @@ class Droppable:
                 _receive(ident)
 
     def drop_all(self) -> int:
-        """Raise ``TrialDropped`` in each evaluating thread, and where one begins; return in how many it was."""
+        """Raise ``TrialDropped`` in each evaluating thread; return in how many. None begins any more."""
         with self._lock:
             self._dropping = True
             fresh = self._inside - self._raised

@@ -16,9 +16,8 @@ from optuna_nb.tuning.dropping import Droppable, TrialDropped
 
 def start(tmp_path, function, **flags):
     url = f"sqlite:///{tmp_path / 'study.db'}"
-    options = TuneOptions(
-        **{"name": "cut", "storage": url, "trials": 20, "sampler": "random", "seed": 1, **flags}
-    )
+    flags = {"sampler": "random", **flags}
+    options = TuneOptions(name="cut", storage=url, trials=20, seed=1, **flags)
     return api.start(Objective(function, "code", {"cell": "a"}), options)
 
 
