@@ -143,6 +143,7 @@ class Meter(BaseSampler):
         self._cpu = 0.0
         self._told = 0
         self.begin_at = 0
+        self.end_at = 0
         self.marks: list[tuple[float, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -175,10 +176,10 @@ class Meter(BaseSampler):
         """Delegate, and read the clocks at the two trials."""
         self._timed("after_trial", *arguments)
         self._told += 1
-        if self._told in (self.begin_at, self.begin_at + _MEASURED):
+        if self._told in (self.begin_at, self.end_at):
             simulated = self._link.cpu if self._link else 0.0
             self.marks.append((time.process_time(), self._cpu, simulated, _keeper_cpu()))
-        if self._link and self._told == self.begin_at + _MEASURED:
+        if self._link and self._told == self.end_at:
             self._link.drain()
 
 
@@ -255,12 +256,12 @@ def _copied(path: Path, name: str) -> Path:
     return twin
 
 
-def _measured(work: Work, meter: Meter, begin_at: int) -> Cost:
-    meter.begin_at = begin_at
+def _measured(work: Work, meter: Meter, begin_at: int, trials: int = _MEASURED) -> Cost:
+    meter.begin_at, meter.end_at = begin_at, begin_at + trials
     work.study.sampler = meter
     work.run()
     first, last = meter.marks
-    cpu, sampler, simulated, keeper = ((b - a) / _MEASURED * 1e3 for a, b in zip(first, last, strict=True))
+    cpu, sampler, simulated, keeper = ((b - a) / trials * 1e3 for a, b in zip(first, last, strict=True))
     return Cost(sampler, cpu - sampler - simulated - keeper)
 
 
@@ -272,7 +273,10 @@ def _threads(path: Path) -> Cost:
 
 def _simulate(path: Path, workers: int) -> Cost:
     link = SimulatedLink(workers)
-    options = _options(_copied(path, f"simulated{workers}"), _READY + workers + _MEASURED + 20, "tpe")
+    # A quarter of the workers ends at once and goes on in step, asking together and telling together:
+    # only over several such rounds are there as many questions as results.
+    trials = max(_MEASURED, workers)
+    options = _options(_copied(path, f"simulated{workers}"), _READY + workers + trials + 20, "tpe")
     idle: list[float] = []
 
     def fill() -> None:
@@ -285,7 +289,7 @@ def _simulate(path: Path, workers: int) -> Cost:
 
     threading.Thread(target=fill, daemon=True).start()
     with _work(options, Coordinator(link)) as work:
-        cost = _measured(work, Meter(work.study.sampler, link), max(10, workers // 4 + 5))
+        cost = _measured(work, Meter(work.study.sampler, link), max(10, workers // 4 + 5), trials)
     return replace(cost, idle=idle[0])
 
 

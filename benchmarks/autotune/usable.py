@@ -52,6 +52,7 @@ WAYS = {
     "CatBoost": LINE.format(name="catboost"),
     "random forest": LINE.format(name="random_forest"),
     "pure Python (`%%tune`)": PURE,
+    "pure Python, `--executor dask`": PURE.replace("-o study", "-o study --executor dask"),
 }
 
 
@@ -107,7 +108,8 @@ def main() -> None:
                 samples = []
                 for _ in range(given.rounds):
                     kernel.run(cell)
-                    kernel.run("await asyncio.sleep(2)")  # imports and the first folds' matrices
+                    kernel.run("while study.snapshot().done < 2: await asyncio.sleep(0.1)")  # all is imported
+                    kernel.run("await asyncio.sleep(2)")
                     control = pool.submit(other.run, f"await lateness({given.seconds})")
                     busy = ast.literal_eval(kernel.run(f"await lateness({given.seconds})"))
                     idle = ast.literal_eval(control.result())
