@@ -30,6 +30,7 @@ import optuna_nb
 assert optuna_nb.__version__ == importlib.metadata.version("optuna-nb")
 assert (importlib.resources.files("optuna_nb") / "py.typed").is_file()
 assert (importlib.resources.files("optuna_nb") / "display" / "live.js").is_file()
+assert optuna_nb.explain("NB101").startswith("NB101: ")
 for name in optuna_nb.__all__:
     try:
         assert hasattr(optuna_nb, name), name
