@@ -98,7 +98,17 @@ def _bare(path: Path) -> sqlite3.Connection:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except (
+            sqlite3.OperationalError
+        ) as error:  # SQLite does not wait for this one by itself
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
     connection.execute("PRAGMA synchronous = NORMAL")
     # Checkpoints are taken by Database.checkpoint alone: SQLite before 3.51.3 can
     # lose a commit when one connection checkpoints while another restarts the log.

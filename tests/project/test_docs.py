@@ -144,8 +144,10 @@ def site(tmp_path_factory):
     for name in ("docs", "notebooks"):
         copy = ["cp", "-r", ROOT / name, folder / name]
         subprocess.run(copy, check=True)
-    for path in ROOT.glob("*.md"):
-        (folder / path.name).write_bytes(path.read_bytes())
+    for path in [*ROOT.glob("*.md"), ROOT / "optuna_nb" / "error_index.md"]:
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
     recipe = re.search(r"^docs:.*\n\t\$\(PYTHON\) (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
     command = [sys.executable, *recipe.replace("docs/_build/html", "html").split()]
     built = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -103,6 +103,8 @@ class DaskLink:
         self._watcher.start()
 
     def _start_local(self) -> None:
+        # It tells of connections that end with their cluster, and with a traceback each.
+        logging.getLogger("distributed.batched").setLevel(logging.WARNING)
         self._cluster = LocalCluster(  # only the scheduler
             n_workers=0,
             processes=False,
