@@ -35,3 +35,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
             if not there:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two worker processes, which is none of ours."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=60
+    ) as it:
+        yield it

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.handle import StudyHandle
 
 
-def _load(given: argparse.Namespace) -> StudyHandle:
+def load_named(given: argparse.Namespace) -> StudyHandle:
+    """Return the study that a line names."""
     from optuna_nb.cell.api import load
 
     return load(given.name, given.storage)
@@ -25,7 +26,7 @@ def _load(given: argparse.Namespace) -> StudyHandle:
 
 def enqueue(given: argparse.Namespace) -> None:
     """Queue the parameter sets of a variable."""
-    handle = _load(given)
+    handle = load_named(given)
     if not given.variable:
         msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
         raise InvalidOptionError(msg, code="NB108")
@@ -44,7 +45,7 @@ def add_enqueue_flags(parser: LineParser) -> None:
 
 def export(given: argparse.Namespace) -> None:
     """Write trials, a report or the whole study into a file."""
-    handle = _load(given)
+    handle = load_named(given)
     if not given.file:
         msg = f"name the file to write, as `%tune export {given.name} {given.name}.csv`"
         raise InvalidOptionError(msg, code="NB108")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from optuna_nb.records import Finding
-    from optuna_nb.tuning.handle import StudyHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +102,6 @@ def help_text() -> str:
     )
 
 
-def _load(given: argparse.Namespace) -> StudyHandle:
-    from optuna_nb.cell.api import load
-
-    return load(given.name, given.storage)
-
-
 def _list(given: argparse.Namespace) -> Any:
     from optuna_nb.tuning.api import list_studies
 
@@ -118,17 +111,17 @@ def _list(given: argparse.Namespace) -> Any:
 def _show(given: argparse.Namespace) -> None:
     from optuna_nb.cell import view
 
-    view.show(_load(given))
+    view.show(moving_verbs.load_named(given))
 
 
 def _wait(given: argparse.Namespace) -> None:
     from optuna_nb.cell import view
 
-    view.wait(_load(given))
+    view.wait(moving_verbs.load_named(given))
 
 
 def _pause(given: argparse.Namespace) -> None:
-    handle = _load(given)
+    handle = moving_verbs.load_named(given)
     if handle.pause():
         print(f"{handle.name}: pauses after the trials in flight; `%tune resume {given.name}` goes on")  # noqa: T201
     else:
@@ -136,12 +129,12 @@ def _pause(given: argparse.Namespace) -> None:
 
 
 def _resume(given: argparse.Namespace) -> None:
-    handle = _load(given).resume()
+    handle = moving_verbs.load_named(given).resume()
     print(handle.note or f"{handle.name}: goes on")  # noqa: T201
 
 
 def _stop(given: argparse.Namespace) -> None:
-    handle = _load(given)
+    handle = moving_verbs.load_named(given)
     if handle.stop():
         print(f"{handle.name}: stops after the trials in flight; running its cell again goes on")  # noqa: T201
     else:
@@ -149,7 +142,7 @@ def _stop(given: argparse.Namespace) -> None:
 
 
 def _best(given: argparse.Namespace) -> None:
-    handle = _load(given)
+    handle = moving_verbs.load_named(given)
     if given.code:
         from optuna_nb.cell.autotune import best_code
 
@@ -168,7 +161,7 @@ def _refine(given: argparse.Namespace) -> None:
     from optuna_nb.cell import view
     from optuna_nb.cell.autotune import refine_study
 
-    child = refine_study(_load(given), given.param or (), trials=given.trials)
+    child = refine_study(moving_verbs.load_named(given), given.param or (), trials=given.trials)
     print(child.note)  # noqa: T201
     view.wait(child) if given.wait else view.show(child)
 
@@ -243,7 +236,9 @@ VERBS: dict[str, Verb] = {
         add_flags=_refine_flags,
         example="--param learning_rate",
     ),
-    "trials": Verb("give the trials as a DataFrame", lambda given: _load(given).trials_dataframe()),
+    "trials": Verb(
+        "give the trials as a DataFrame", lambda given: moving_verbs.load_named(given).trials_dataframe()
+    ),
     "runs": Verb(
         "ask the records: executions of cells as a DataFrame, all or of one study",
         record_verbs.runs,

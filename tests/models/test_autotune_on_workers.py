@@ -10,7 +10,7 @@ import cloudpickle
 import numpy as np
 import optuna
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -28,14 +28,6 @@ from optuna_nb.tuning.executors.packing import pack
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 QUICK = {"learning_rate": (0.2, 0.3), "max_depth": (1, 4)}
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=60
-    ) as it:
-        yield it
 
 
 @pytest.fixture

@@ -25,14 +25,6 @@ from optuna_nb.tuning.observer import log_metrics, trial_event
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=60
-    ) as it:
-        yield it
-
-
 @pytest.fixture(params=["thread", "dask"])
 def tune(request, tmp_path):
     cluster = request.getfixturevalue("cluster") if request.param == "dask" else None
