@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import psycopg
 import pytest
 
 from harness import stored
@@ -34,12 +33,16 @@ _TABLES = (
 
 def ask(url: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Ask the server itself, over a connection of its own."""
+    import psycopg
+
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         return connection.execute(sql.encode(), parameters or None).fetchall()
 
 
 def count(url: str, study: str) -> int:
     """Count the trials of a study; 0 while there is none."""
+    import psycopg
+
     try:
         found = ask(
             url, "SELECT count(*) FROM trials JOIN studies USING (study_id) WHERE study_name = %s", study
@@ -60,6 +63,8 @@ def wait_for_trials(url: str, study: str, least: int, timeout: float = 60) -> in
 
 def read(url: str, study: str) -> Stored:
     """Read a study as of one moment, in the form of ``stored.read``."""
+    import psycopg
+
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 

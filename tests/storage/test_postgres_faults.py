@@ -9,7 +9,6 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 import sqlalchemy
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import optuna
+    import psycopg
 
 pytestmark = pytest.mark.postgres
 LIVE = "harness.lives:live"
@@ -104,6 +104,8 @@ class Cut:
         return getattr(self._raw, name)
 
     def execute(self, sql: str, *parameters: object) -> object:
+        import psycopg
+
         if sql == "COMMIT":
             if self._done:
                 self._raw.execute(sql)
@@ -171,6 +173,8 @@ def test_two_kernels_that_open_a_new_database_at_once_both_find_it_made(url):
 
 def end_all_sessions(url: str) -> None:
     """End the sessions of a database, as a restart of its server does."""
+    import psycopg
+
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
         other.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -200,6 +204,7 @@ def test_a_trial_begins_over_a_new_connection_and_the_owner_is_seen_there_again(
 
 def test_a_role_of_the_team_writes_studies_and_a_reader_only_reads_them(url):
     import optuna
+    import psycopg
 
     StudyStorage(url).close()
     names = {role: f"test_{uuid.uuid4().hex}" for role in ("optuna_nb_writer", "optuna_nb_reader")}

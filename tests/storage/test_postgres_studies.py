@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import psycopg
 import pytest
 import sqlalchemy
 from optuna.testing.pytest_storages import StorageTestCase
@@ -54,6 +53,8 @@ def storage(url: str) -> Iterator[StudyStorage]:
 
 def rows(url: str, sql: str) -> list[tuple[Any, ...]]:
     """Ask the server itself."""
+    import psycopg
+
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         return connection.execute(sql.encode()).fetchall()
 
@@ -268,6 +269,8 @@ def test_what_plain_optuna_deletes_takes_ours_along(storage, url):
 
 
 def test_the_doctor_finds_a_value_that_was_changed_behind_our_back(storage, url):
+    import psycopg
+
     study = optuna.create_study(storage=storage, study_name="s")
     study.optimize(objective, n_trials=3)
     assert not any(finding.problem for finding in examine(url, "s"))
