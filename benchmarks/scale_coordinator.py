@@ -116,8 +116,11 @@ class SimulatedLink:
         """Nothing is ever asked: all parameters are drawn in advance."""
         raise AssertionError
 
-    def forget(self, key: str) -> None:
+    def rest(self, key: str) -> None:
         """Nothing: it has ended."""
+
+    def forget(self, key: str) -> None:
+        """Nothing: none is dropped."""
 
     def drain(self) -> None:
         """Let all trials end."""

@@ -104,14 +104,14 @@ def durable_trial(folder: Path) -> list[Row]:
         "durable trial, 5 params, random, NORMAL", "<= 2", studies, params=5, trials=300, repeats=15
     )
     slow = {
-        "ours": studies["ours"],
-        "Optuna's SQLite": new_study(RDBStorage(f"sqlite:///{folder}/rdb.db"), random(), 5, 5),
+        "ours": new_study(ours(folder, "random-slow"), random(), 100, 5),
+        "Optuna's SQLite": new_study(RDBStorage(f"sqlite:///{folder}/rdb.db"), random(), 100, 5),
         "Optuna's journal file": new_study(
-            JournalStorage(JournalFileBackend(f"{folder}/journal.log")), random(), 5, 5
+            JournalStorage(JournalFileBackend(f"{folder}/journal.log")), random(), 100, 5
         ),
     }
     rows += compare(
-        "durable trial, 5 params, random, NORMAL", "<= 1/50", slow, params=5, trials=20, repeats=5
+        "durable trial, 5 params, random, NORMAL", "<= 1/50", slow, params=5, trials=20, repeats=15
     )
     return rows
 

@@ -1,11 +1,11 @@
 """How the winner is best fitted on all rows: the same settings, several ways, on rows held out.
 
-    python benchmarks/autotune/winner.py [--seeds 11,12]
+    python benchmarks/autotune/winner.py [--model catboost] [--seeds 11,12]
 
-For three settings of XGBoost the rounds are found by the folds, as a trial does. Then the
-model is fitted on all rows: as it is; as the mean of four with other seeds; with the mean of
-four trees a round, with the folds' rounds or 5/4 of them; and with a half or a quarter
-of the learning rate and as many more rounds. Seeds and rows are not those of
+For three settings the rounds are found by the folds, as a trial does. Then the model is fitted
+on all rows: as it is; as the mean of four with other seeds, with the folds' rounds or 5/4 of
+them; with the mean of four trees a round, which XGBoost alone can do; and with a half or a
+quarter of the learning rate and as many more rounds. Seeds and rows are not those of
 ``compare.py``: what ships was chosen by this table.
 """
 
@@ -26,44 +26,70 @@ from optuna_nb.models.folds import make_folds
 from optuna_nb.models.metrics import find_metric
 from optuna_nb.models.problem import read_problem
 
-SETTINGS = (
-    {"max_depth": 2, "min_child_weight": 2.0, "subsample": 0.8, "colsample_bytree": 0.5},
-    {"max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.8},
-    {"max_depth": 7, "min_child_weight": 3.0, "subsample": 0.7, "colsample_bytree": 0.5, "reg_lambda": 3.0},
-)
+SETTINGS = {
+    "xgboost": (
+        {"max_depth": 2, "min_child_weight": 2.0, "subsample": 0.8, "colsample_bytree": 0.5},
+        {"max_depth": 4, "min_child_weight": 3.0, "subsample": 0.8, "colsample_bytree": 0.8},
+        {
+            "max_depth": 7,
+            "min_child_weight": 3.0,
+            "subsample": 0.7,
+            "colsample_bytree": 0.5,
+            "reg_lambda": 3.0,
+        },
+    ),
+    "catboost": (
+        {"depth": 3, "l2_leaf_reg": 1.0, "random_strength": 1.0, "bootstrap_type": "MVS", "subsample": 0.8},
+        {
+            "depth": 4,
+            "l2_leaf_reg": 3.0,
+            "random_strength": 1.0,
+            "bootstrap_type": "Bayesian",
+            "bagging_temperature": 1.0,
+        },
+        {"depth": 6, "l2_leaf_reg": 3.0, "random_strength": 0.3, "bootstrap_type": "MVS", "subsample": 0.7},
+    ),
+}
 NAMES = ("breast_cancer", "diabetes", "binary_2k", "friedman_5k", "classes_3k")
 RATE, TREES, SEED = 0.1, 4, 33
 
 
-def losses_of(rows: data.DataSet, setting: dict[str, Any]) -> dict[str, float]:
+def losses_of(model: str, rows: data.DataSet, setting: dict[str, Any]) -> dict[str, float]:
     """Return the held-out loss of each way."""
     problem = read_problem(rows.X, rows.y)
     metric = find_metric("rmse" if rows.task == "regression" else "log_loss", problem)
     folds, _ = make_folds(problem, 5)
-    learner = make_learner(find_model("xgboost"), problem, folds, metric, SEED)
-    params = {"learning_rate": RATE, "num_parallel_tree": 1, **setting}
+    learner = make_learner(find_model(model), problem, folds, metric, SEED)
+    params = {"learning_rate": RATE, **setting}
+    if model == "xgboost":
+        params["num_parallel_tree"] = 1
     rounds = common_rounds([learner.fit_fold(k, params, 1, threading.Event()) for k in range(5)])
 
-    def predict(rounds: int, **changed: Any) -> Any:
+    def predict(rounds: int, seed: int = SEED, **changed: Any) -> Any:
+        learner.seed = seed
         made = learner.fit({**params, **changed, "n_estimators": rounds}, None, rows.X, rows.y, None)
         return (made.predict if rows.task == "regression" else made.predict_proba)(rows.X_test)
 
-    def loss(found: Any) -> float:
-        return data.loss(rows.task, rows.y_test, found)
+    def loss(*found: Any) -> float:
+        return data.loss(rows.task, rows.y_test, np.mean(found, axis=0))
 
-    several = []
-    for seed in range(SEED, SEED + TREES):
-        learner.seed = seed
-        several.append(predict(rounds))
-    learner.seed = SEED
-    return {
+    seeds, more = range(SEED, SEED + TREES), round(1.25 * rounds)
+    several = [predict(rounds, seed) for seed in seeds]
+    losses = {
         "as it is": loss(several[0]),
-        "mean of 4 seeds": loss(np.mean(several, axis=0)),
-        "4 trees a round": loss(predict(rounds, num_parallel_tree=TREES)),
-        "and 5/4 of the rounds": loss(predict(round(1.25 * rounds), num_parallel_tree=TREES)),
-        "half the rate": loss(predict(2 * rounds, learning_rate=RATE / 2)),
+        "mean of 4 seeds": loss(*several),
+        "a half of the rate": loss(predict(2 * rounds, learning_rate=RATE / 2)),
         "a quarter of the rate": loss(predict(4 * rounds, learning_rate=RATE / 4)),
+        "a quarter of the rate, 5/4 of the rounds": loss(predict(4 * more, learning_rate=RATE / 4)),
     }
+    if model == "xgboost":
+        trees = {"num_parallel_tree": TREES}
+        losses["4 trees a round"] = loss(predict(rounds, **trees))
+        losses["4 trees a round, 5/4 of the rounds"] = loss(predict(more, **trees))
+        losses["4 trees, a half of the rate, 5/4 of the rounds"] = loss(
+            predict(2 * more, learning_rate=RATE / 2, **trees)
+        )
+    return losses
 
 
 def main() -> None:
@@ -71,6 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--model", choices=tuple(SETTINGS), default="xgboost")
     parser.add_argument("--seeds", default="11,12")
     parser.add_argument("--data", default=",".join(NAMES))
     given = parser.parse_args()
@@ -80,8 +107,8 @@ def main() -> None:
         own: dict[str, list[float]] = defaultdict(list)
         for seed in given.seeds.split(","):
             rows = data.load(name, int(seed))
-            for setting in SETTINGS:
-                base, *others = losses_of(rows, setting).items()
+            for setting in SETTINGS[given.model]:
+                base, *others = losses_of(given.model, rows, setting).items()
                 for way, value in others:
                     own[way].append(value / base[1] - 1)
         if not heads:

@@ -98,13 +98,16 @@ class Coordinator:
         lost: list[Worker] = []
         while len(lost) <= RETRIES:
             attempt = self._place(trial.number)
+            let_go = self._link.forget
             try:
                 ended = self._follow(attempt, session)
+                if isinstance(ended, Result):
+                    let_go = self._link.rest
             finally:
+                let_go(attempt.key)  # before its place is free for another
                 with self._changed:
                     del self._attempts[attempt.key]
                     self._changed.notify_all()
-                self._link.forget(attempt.key)
             if isinstance(ended, Result):
                 return self._take(ended, session, log, attempt)
             if ended == _WORKER_GONE:

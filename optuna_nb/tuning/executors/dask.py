@@ -1,11 +1,10 @@
 """The way to a Dask cluster; ``dask_worker.py`` is the other end of it.
 
-A trial is one Dask task, bound to the worker that the coordinator has chosen. What it
-sends goes as events of a topic of this run (worker, scheduler, client: in order, one
-way); answers go by ``Client.run``, which leaves nothing behind on the scheduler. The
-objective is one more task, whose result Dask brings to each worker once, and makes anew
-where the last copy of it is lost. All of it hangs on our client: when that is gone, with
-the kernel or without it, Dask forgets the tasks, and the workers drop what still runs.
+A trial runs in a Dask task (``dask_tasks.py``), bound to the worker that the coordinator
+has chosen. What it sends goes as events of a topic of this run (worker, scheduler, client:
+in order, one way); answers go by ``Client.run``, which leaves nothing behind on the
+scheduler. All of it hangs on our client: when that is gone, with the kernel or without it,
+Dask forgets the tasks, and the workers drop what still runs.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import uuid
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import dask
 import psutil
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, LocalCluster
 
 from optuna_nb.errors import ClusterError
 from optuna_nb.tuning.executors.cores import in_words, share
-from optuna_nb.tuning.executors.dask_worker import deliver, forget_topic, keep, run_trial
+from optuna_nb.tuning.executors.dask_tasks import Tasks
+from optuna_nb.tuning.executors.dask_worker import forget_topic
 from optuna_nb.tuning.executors.link import Worker
 from optuna_nb.tuning.executors.processes import Processes
 
 if TYPE_CHECKING:
-    from distributed import Future, Security
+    from distributed import Security
 
     from optuna_nb.tuning.executors.link import Listener
     from optuna_nb.tuning.executors.packing import Parcel
@@ -74,12 +73,9 @@ class DaskLink:
         self._cluster: LocalCluster | None = None
         self._processes: Processes | None = None
         self._client: Client | None = None
-        self._sent: Future[Any] | None = None  # the parcel, on the cluster
-        self._copies: dict[str, Future[Any]] = {}  # of it, by worker; each is made of the one above
-        self._futures: dict[str, Future[Any]] = {}
+        self._tasks: Tasks | None = None
         self._topic = f"optuna_nb-{uuid.uuid4().hex[:12]}"
         self._listener: Listener | None = None
-        self._copying = threading.Lock()
         self._look_soon = threading.Event()
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -98,8 +94,10 @@ class DaskLink:
         self._listener = listener
         if self._address is None:
             self._start_local()
-        self._join()
-        self._watcher = threading.Thread(target=self._watch, name="optuna_nb cluster", daemon=True)
+        self._join(listener)
+        self._watcher = threading.Thread(
+            target=self._watch, args=(listener,), name="optuna_nb cluster", daemon=True
+        )
         self._watcher.start()
 
     def _start_local(self) -> None:
@@ -154,21 +152,22 @@ class DaskLink:
         if self._jobs is None:
             self.slots = sum(worker["nthreads"] for worker in workers.values())
 
-    def _join(self) -> None:
+    def _join(self, listener: Listener) -> None:
         """Hear of what happens on the cluster, and bring the objective there."""
         client = self._present()
         _send_at_once(client)
         client.subscribe_topic(self._topic, self._on_message)
         client.subscribe_topic("all", self._on_event)
-        with self._copying:
-            self._send(client)
+        self._tasks = Tasks(
+            client,
+            self._parcel,
+            self._topic,
+            listener,
+            count_workers=self._count_workers,
+            look_soon=self._look_soon,
+        )
         self.dashboard = client.dashboard_link or ""
         self._count_workers()
-
-    def _send(self, client: Client) -> None:
-        key = f"{self._topic}-objective-{uuid.uuid4().hex[:8]}"
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
-            self._sent = client.submit(keep, self._parcel, key=key, pure=False)
 
     def close(self) -> None:
         """Release all tasks, and end the cluster that we started."""
@@ -180,9 +179,7 @@ class DaskLink:
         if processes is not None:
             processes.end()
         if client is not None:
-            self._futures.clear()
-            self._copies = {}
-            self._sent = None
+            self._tasks = None
             with contextlib.suppress(Exception):  # whatever a dying cluster makes of it
                 client.unsubscribe_topic("all")  # or the scheduler would tell us that we are gone
                 client.unsubscribe_topic(self._topic)
@@ -202,64 +199,36 @@ class DaskLink:
     # Trials
 
     def start(self, worker: str, key: str, assignment: bytes) -> None:
-        """Submit a trial as a task of one worker.
+        """Run a trial in a task of one worker.
 
         Raises:
             ClusterError: If the cluster is away.
         """
-        client = self._client
-        if client is None or not self._is_connected():
+        tasks = self._tasks
+        if tasks is None or not self._is_connected():
             raise ClusterError(self._note(), code="NB801")
         try:
-            future = client.submit(
-                run_trial,
-                self._copy_on(client, worker),
-                assignment,
-                key,
-                self._topic,
-                key=key,
-                workers=[worker],
-                allow_other_workers=False,
-                retries=0,
-                pure=False,
-            )
+            tasks.start(worker, key, assignment)
         except Exception as error:
             raise ClusterError(self._note(), code="NB801") from error
-        self._futures[key] = future
-        future.add_done_callback(self._on_done)
-
-    def _copy_on(self, client: Client, worker: str) -> Future[Any]:
-        """Return the objective as a task of one worker.
-
-        Dask takes it there once. Of a task that several workers hold it would drop all
-        copies but one as soon as they idle, and bring them again for the next trial.
-        """
-        with self._copying:
-            if self._sent is not None and self._sent.status == "error":
-                self._send(client)  # Dask gave it up, as several workers have died while they took it
-            copy = self._copies.get(worker)
-            if copy is None or copy.status in ("cancelled", "lost", "error"):
-                key = f"{self._topic}-objective-{uuid.uuid4().hex[:8]}"
-                copy = client.submit(keep, self._sent, key=key, workers=[worker], pure=False)
-                self._copies[worker] = copy
-        return copy
 
     def answer(self, worker: str, key: str, blob: bytes) -> None:
         """Send bytes to a trial. One that is lost on the way is asked for again."""
-        client = self._client
-        if client is not None and client.loop is not None:
-            client.loop.add_callback(self._answer, client, worker, key, blob)
+        tasks = self._tasks  # it goes with the cluster, at any time
+        if tasks is not None:
+            tasks.answer(worker, key, blob)
 
-    @staticmethod
-    async def _answer(client: Client, worker: str, key: str, blob: bytes) -> None:
-        with contextlib.suppress(Exception):  # the worker is gone, and we hear of that elsewhere
-            await client.run(deliver, key, blob, workers=[worker], wait=False, on_error="ignore")
+    def rest(self, key: str) -> None:
+        """Keep the task of a trial that has ended for the next one."""
+        tasks = self._tasks
+        if tasks is not None:
+            tasks.rest(key)
 
     def forget(self, key: str) -> None:
-        """Release a task; if it still runs, its worker notices and drops it."""
-        future = self._futures.pop(key, None)
-        if future is not None and self._client is not None:
-            future.release()  # by name: its callback holds it, too
+        """Let go of a trial; where it still runs, its worker notices and drops it."""
+        tasks = self._tasks
+        if tasks is not None:
+            tasks.release(key)
 
     # What happens on the cluster
 
@@ -271,22 +240,7 @@ class DaskLink:
         if isinstance(event[1], dict) and event[1].get("action") in ("add-worker", "remove-worker"):
             self._look_soon.set()
 
-    def _on_done(self, future: Future[Any]) -> None:
-        key = str(future.key)
-        if self._futures.get(key) is not future or self._listener is None:
-            return
-        error = future.exception() if future.status == "error" else None
-        if isinstance(error, KilledWorker):  # of this trial or of the objective, at once or after some
-            with contextlib.suppress(Exception):
-                self._count_workers()  # or it would begin again on the one that has died
-            self._listener.task_lost(key)
-        elif future.status == "error":
-            self._listener.failed(key, error or RuntimeError(f"Dask could not run {key}"))
-        elif future.client.status == "running":  # somebody else cancelled it
-            self._listener.task_lost(key)
-        self._look_soon.set()
-
-    def _watch(self) -> None:
+    def _watch(self, listener: Listener) -> None:
         """Look after the cluster: who is there, and whether the scheduler is."""
         counted = 0.0
         while not self._closing.is_set():
@@ -298,36 +252,24 @@ class DaskLink:
                 if self._processes is not None:
                     self._processes.renew()
                 if not self._is_connected():
-                    self._reconnect()
+                    self._reconnect(listener)
                 elif hurry or time.monotonic() - counted > COUNT_SECONDS:
                     self._count_workers()
                     counted = time.monotonic()
             except ClusterError as error:
-                if self._listener is not None:
-                    self._listener.cluster_gone(str(error))
+                listener.cluster_gone(str(error))
             except Exception:  # noqa: BLE001, S112 - it is gone in the midst of it: the next look finds out
                 continue
 
     def _is_connected(self) -> bool:
-        client, sent = self._client, self._sent
-        # A client that Dask has connected anew has cancelled what it had there. What is merely "lost", with
-        # the worker that held it, the scheduler makes anew.
-        return (
-            client is not None
-            and client.status == "running"
-            and sent is not None
-            and sent.status != "cancelled"
-        )
+        client, tasks = self._client, self._tasks
+        return client is not None and client.status == "running" and tasks is not None and tasks.are_known
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, listener: Listener) -> None:
         """Wait for the scheduler, with a client of a new life; Dask's own gives up after a while."""
-        listener = self._listener
         old, self._client = self._client, None
-        self._futures.clear()
-        with self._copying:
-            self._copies = {}
-        if listener is not None:
-            listener.cluster_gone(self._note())
+        self._tasks = None
+        listener.cluster_gone(self._note())
         if old is not None:
             with contextlib.suppress(Exception):
                 old.close(timeout=CLOSE_SECONDS)
@@ -342,15 +284,14 @@ class DaskLink:
                 client.close(timeout=CLOSE_SECONDS)
                 return
             try:
-                self._join()
+                self._join(listener)
             except Exception:  # noqa: BLE001 - it is gone once more
                 self._client = None
                 with contextlib.suppress(Exception):
                     client.close(timeout=CLOSE_SECONDS)
                 self._closing.wait(LOOK_SECONDS)
                 continue
-            if listener is not None:
-                listener.cluster_back()
+            listener.cluster_back()
             return
 
     def _count_workers(self) -> None:
@@ -361,8 +302,9 @@ class DaskLink:
             slots = it["nthreads"] if it.get("status") == "running" else 0
             memory = it.get("metrics", {}).get("memory")
             workers[address] = Worker(address, name, it.get("host", ""), slots, memory)
-        with self._copying:
-            self._copies = {address: copy for address, copy in self._copies.items() if address in workers}
+        tasks = self._tasks
+        if tasks is not None:
+            tasks.keep_only(workers)
         if workers and self._processes is not None:
             self._processes.are_there()
         if self._listener is not None:

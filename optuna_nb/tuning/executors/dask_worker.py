@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import queue
+import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker
@@ -11,11 +15,16 @@ from distributed import get_worker
 from optuna_nb.tuning.executors import remote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from optuna_nb.tuning.executors.packing import Parcel
 
+REST_SECONDS = 0.25  # that a task waits for another trial before it ends
 _WANTED = frozenset({"executing", "long-running"})
 
 _channels: dict[str, remote.Channel] = {}  # of the trials that run in this worker process
+_coming: dict[str, queue.SimpleQueue[tuple[str, bytes]]] = {}  # trials that are handed to a task, by its name
+_taking = threading.Lock()
 
 
 def keep(parcel: Parcel) -> Parcel:
@@ -30,23 +39,63 @@ async def deliver(key: str, blob: bytes) -> None:
         channel.answers.put(pickle.loads(blob))  # noqa: S301 - from the kernel that sent the objective
 
 
-def run_trial(parcel: Parcel, assignment: bytes, key: str, topic: str) -> None:
-    """Evaluate a trial; all that it says goes as events of the topic."""
+def run_trials(parcel: Parcel, assignment: bytes, task: str, topic: str) -> None:
+    """Evaluate a trial, whose key is that of the task, then those that are handed over in time.
+
+    All that a trial says goes as events of the topic.
+    """
     worker: Any = get_worker()
 
-    def send(blob: bytes) -> None:
-        worker.log_event(topic, {"key": key, "blob": blob})
-
     def is_wanted() -> bool:
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state in _WANTED
+        state = worker.state.tasks.get(task)
+        return state is not None and state.state in _WANTED
 
-    channel = _channels[key] = remote.Channel(send, is_wanted)
-    try:
-        _, _, assigned = remote.loads(assignment)
-        channel.end(remote.run(parcel.open, assigned, channel))
-    finally:
-        del _channels[key]
+    coming = _coming[task] = queue.SimpleQueue()
+    following: tuple[str, bytes] | None = (task, assignment)
+    while following is not None:
+        key, assignment = following
+        channel = _channels[key] = remote.Channel(partial(_send, worker, topic, key), is_wanted)
+        try:
+            _, _, assigned = remote.loads(assignment)
+            channel.end(remote.run(parcel.open, assigned, channel))
+        except BaseException:
+            _no_more(task)
+            raise
+        finally:
+            del _channels[key]
+        following = _rest(task, coming, is_wanted)
+
+
+def _send(worker: Any, topic: str, key: str, blob: bytes) -> None:
+    worker.log_event(topic, {"key": key, "blob": blob})
+
+
+def _rest(
+    task: str, coming: queue.SimpleQueue[tuple[str, bytes]], is_wanted: Callable[[], bool]
+) -> tuple[str, bytes] | None:
+    """Wait a moment for the next trial."""
+    end = time.monotonic() + REST_SECONDS
+    while is_wanted() and time.monotonic() < end:
+        with contextlib.suppress(queue.Empty):
+            return coming.get(timeout=REST_SECONDS / 5)
+    _no_more(task)
+    with contextlib.suppress(queue.Empty):
+        return coming.get_nowait()
+    return None
+
+
+def _no_more(task: str) -> None:
+    with _taking:
+        _coming.pop(task, None)
+
+
+async def take_next(task: str, key: str, assignment: bytes) -> bool:
+    """Hand a trial to a task that has ended one; tell whether the task was still there."""
+    with _taking:
+        coming = _coming.get(task)
+        if coming is not None:
+            coming.put((key, assignment))
+    return coming is not None
 
 
 def forget_topic(topic: str, dask_scheduler: Any) -> None:

@@ -58,6 +58,9 @@ class Link(Protocol):
     def answer(self, worker: str, key: str, blob: bytes) -> None:
         """Send an answer to a trial."""
 
+    def rest(self, key: str) -> None:
+        """Let go of a trial that has ended; the next one on its worker may take its place."""
+
     def forget(self, key: str) -> None:
         """Let go of a trial; where it still runs, it is dropped."""
 
