@@ -1,8 +1,12 @@
 """CatBoost: folds quantized once for all trials, rounds found by early stopping.
 
 The one file that imports catboost. A ``Pool`` per fold is quantized once, the scoring
-rows by the same borders; trials only read them. Fits release the GIL. Building a pool of
-strings holds it, so text columns come as pandas categories, which are read by their codes.
+rows by the same borders; trials only read them, that of the library's defaults among them,
+whose 1,000 rounds would else take much of a short study. Fits release the GIL. Building a pool
+of strings holds it, so text columns come as pandas categories, which are read by their codes.
+
+The winner's fit on all rows is steadier than a trial's: it learns at a quarter of the trial's
+rate, in four times its rounds (``benchmarks/autotune/winner.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import catboost
 import numpy as np
 
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
-from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT
+from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT, shared_bins
 from optuna_nb.models.problem import Task
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.stopping import Patience
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_ROUNDS = 1500
+SLOWER = 4  # that the winner learns on all rows, in as many times the rounds
 _LOSS = {Task.BINARY: "Logloss", Task.MULTICLASS: "MultiClass", Task.REGRESSION: "RMSE"}
 DEFAULTS = {
     "depth": 6, "l2_leaf_reg": 3.0, "random_strength": 1.0, "bootstrap_type": "MVS", "subsample": 0.8,
@@ -55,7 +60,8 @@ class CatBoostLearner(Learner):
             _ALIASES.get(name, name): value for name, value in self.extra.items() if name not in _OURS
         }
         self.defaults = {**DEFAULTS, **self.extra}
-        self.baseline = {}
+        bins = shared_bins(self.family, self.problem)
+        self.baseline = {name: count for name, count in bins.items() if name not in self.extra}
         self._shared: Shared[tuple[Any, Any]] = Shared()
 
     def fit_fold(
@@ -150,6 +156,9 @@ class CatBoostLearner(Learner):
     def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
         values = self._native(params)
         if rounds is not None:
+            if "iterations" not in values and "learning_rate" in params.keys() - self.settled:
+                values["learning_rate"] /= SLOWER
+                rounds *= SLOWER
             values["iterations"] = rounds
         own: dict[str, Any] = {"random_seed": self.seed, "verbose": False, "allow_writing_files": False}
         if self.problem.categorical:

@@ -88,6 +88,7 @@ class Learner(ABC):
         self.recipe = recipe
         self.extra = dict(recipe.extra or {})
         self.seed = seed
+        self.settled: frozenset[str] = frozenset()  # parameters that the user has fixed
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model; what the user's estimator sets itself is not fixed."""

@@ -55,6 +55,31 @@ def test_the_winner_of_all_rows_averages_trees_where_they_differ(tuned, cancer):
     assert "n_estimators=10" in learner.code({"subsample": 0.5, "num_parallel_tree": 1}, 10)
 
 
+@pytest.mark.parametrize(("fix", "slower"), [({}, 4), ({"learning_rate": 0.2}, 1)])
+def test_the_winner_of_catboost_learns_slower_on_all_rows_unless_the_rate_was_fixed(
+    tuned, cancer, fix, slower
+):
+    fix = {"depth": 2, **fix}
+    handle = tuned("catboost", *cancer, trials=3, folds=2, fix=fix)
+    trial = next(it for it in handle.study.trials[1:] if "rounds" in it.user_attrs)
+    options = AutotuneOptions(model="catboost", X=cancer[0], y=cancer[1], fix=fix)
+    learner = prepare(options).objective.evaluate.learner
+    params, rounds = {**fix, **trial.params}, trial.user_attrs["rounds"]
+    model = learner.fit(params, rounds, *cancer, None)
+
+    assert model.tree_count_ == slower * rounds
+    assert model.get_params()["learning_rate"] == params["learning_rate"] / slower
+    assert f"iterations={slower * rounds}" in learner.code(params, rounds)
+
+
+def test_few_rows_of_many_columns_are_cut_into_32_bins_by_catboost_alone(tuned, cancer):
+    for model, bins in (("catboost", {"border_count": 32}), ("xgboost", {})):
+        evaluation = prepare(AutotuneOptions(model=model, X=cancer[0], y=cancer[1])).objective.evaluate
+        assert evaluation.space.fixed == bins
+    learner = prepare(AutotuneOptions(model="catboost", X=cancer[0], y=cancer[1])).objective.evaluate.learner
+    assert learner.baseline == {"border_count": 32}
+
+
 def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library_does(tuned, cancer):
     from xgboost import XGBClassifier
 
