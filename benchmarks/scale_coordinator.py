@@ -18,10 +18,10 @@ from optuna.samplers import BaseSampler
 
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.studies import StudyStorage
-from optuna_nb.tuning.executors import remote
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.executors.coordinator import Coordinator
 from optuna_nb.tuning.executors.link import Worker
+from optuna_nb.tuning.executors.messages import Result, dumps, loads
 from optuna_nb.tuning.executors.thread import ThreadExecutor
 from optuna_nb.tuning.resume import prepare
 from optuna_nb.tuning.score import Score
@@ -49,7 +49,8 @@ grows with the trials of the study and with those in flight. What helps then, th
 1. Let a trial do more: all folds, or several seeds. Ten times longer trials feed ten times the workers.
 2. Take a sampler that does not read the study: `--sampler random` or `qmc` (the last column). With thousands
    of trials in flight TPE knows little more than they do.
-3. Report fewer steps, or `--pruner none`: each step that a pruner judges is a question to the kernel.
+3. With `--pruner hyperband` or `sha` report fewer steps: each one is a question to the kernel, as these
+   pruners read the trials in flight. The others judge steps shorter than 0.2 s where the trial runs.
 4. `--durability pooled` commits many trials at once.
 5. Split the search: a study a kernel, each with its part of the workers, on one PostgreSQL server.
 """
@@ -103,10 +104,10 @@ class SimulatedLink:
             self.cpu = time.thread_time()
 
     def _end(self, key: str, blob: bytes) -> None:
-        given = remote.loads(blob)[2].given
+        given = loads(blob)[2].given
         value = sum(each.value**2 for each in given)
-        result = remote.Result(Score((value,)), None, "", used=len(given))
-        self._listener.message(key, remote.dumps(("end", 0, result)))
+        result = Result(Score((value,)), None, "", used=len(given))
+        self._listener.message(key, dumps(("end", 0, result)))
 
     def start(self, _worker: str, key: str, assignment: bytes) -> None:
         """Take a trial."""

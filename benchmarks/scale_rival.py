@@ -64,10 +64,11 @@ def rival(folder: Path) -> str:
     heads = ["objective", "trials", "ours, trials/s", "DaskStorage", "ratio (>= 2)"]
     heads += ["ours, messages a trial", "DaskStorage", "ratio (<= 1/5)"]
     return (
-        f"Beside `optuna_integration.DaskStorage`, both on one LocalCluster with 2 workers, TPE,"
+        "Beside `optuna_integration.DaskStorage`, both on one LocalCluster with 2 workers, TPE,"
         " trials that cost nothing themselves, in turns. Ours commits each trial to SQLite, DaskStorage keeps"
-        " all in memory. A message of ours is a task, an event or an answer, counted one by one; one of"
-        f" DaskStorage is a call of the storage on the scheduler with its answer:\n\n{table(heads, rows)}"
+        " all in memory. A message of ours is a trial handed over, an event or an answer, counted one by one;"
+        " one of DaskStorage is a call of the storage on the scheduler with its answer:"
+        f"\n\n{table(heads, rows)}"
     )
 
 

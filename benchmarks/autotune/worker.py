@@ -324,20 +324,21 @@ def tune_bluecast(run: Run) -> float:
 
 def tune_autotune(run: Run) -> float:
     """This package: studies in a database, folds in threads, everything on."""
-    return _autotune(run)
+    return tune_with(run)
 
 
 def tune_autotune_one(run: Run) -> float:
     """The same with one fold at a time."""
-    return _autotune(run, fold_jobs=1)
+    return tune_with(run, fold_jobs=1)
 
 
 def tune_autotune_bluecast(run: Run) -> float:
     """The same in BlueCast's space, on its five folds."""
-    return _autotune(run, preset="bluecast", fold_jobs=1)
+    return tune_with(run, preset="bluecast", fold_jobs=1)
 
 
-def _autotune(run: Run, **options: Any) -> float:
+def tune_with(run: Run, **options: Any) -> float:
+    """Tune with this package for so much CPU time, and judge the winner."""
     import contextlib
     import io
 

@@ -97,7 +97,6 @@ def prepare(options: AutotuneOptions) -> Prepared:
         asked = "accuracy"
     metric = find_metric(asked, problem)
     own = options.cv is not None or options.folds is not None or options.preset != "default"
-    own = own or model.name == "catboost"  # whose defaults alone take 1,000 rounds a fold
     numbers = {
         "folds": options.folds or DEFAULT_FOLDS,
         "repeats": options.repeats or (1 if own else repeats_for(problem)),

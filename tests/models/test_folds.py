@@ -81,4 +81,4 @@ def test_few_rows_are_split_thrice_where_nobody_says_otherwise():
     assert count(X=few, y=few[:, 0], cv=3) == 3
     assert count(X=few, y=few[:, 0], repeats=2) == 10
     assert count(X=few, y=few[:, 0], groups=np.arange(90) % 9) == 5
-    assert count(X=few, y=few[:, 0], model="catboost") == 5
+    assert count(X=few, y=few[:, 0], model="catboost") == 15

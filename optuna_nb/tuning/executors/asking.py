@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from optuna_nb.tuning.executors.remote import RemoteStudy
+from optuna_nb.tuning.executors.remote_trial import RemoteStudy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.errors import ClusterError, WorkerLostError
 from optuna_nb.records import Cluster, WorkerView
 from optuna_nb.tuning.dropping import TrialDropped
-from optuna_nb.tuning.executors import remote
-from optuna_nb.tuning.executors.remote import Result
+from optuna_nb.tuning.executors.messages import Result, dumps, loads
+from optuna_nb.tuning.executors.pruning import Reports
 from optuna_nb.tuning.executors.session import Session
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Coordinator:
         self.about = link.about
         self._link = link
         self._desk: Desk
+        self._reports: Reports
         self._guess: Guess = ()
         self._sessions: dict[int, Session] = {}
         self._run = uuid.uuid4().hex[:8]
@@ -80,6 +81,7 @@ class Coordinator:
     def open(self, desk: Desk) -> None:
         """Start or join the cluster, and look at how the study's newest trial went."""
         self._desk = desk
+        self._reports = Reports(desk.study)
         desk.observer.is_remote = True
         self._link.open(self)
         self.slots = self._link.slots
@@ -90,7 +92,7 @@ class Coordinator:
 
     def prepare(self, trial: Trial) -> None:
         """Draw what the trial will probably ask for."""
-        self._sessions[trial.number] = Session(self._desk, trial, self._guess)
+        self._sessions[trial.number] = Session(self._desk, trial, self._guess, self._reports)
 
     def submit(self, trial: Trial, log: TrialLog) -> Score:
         """Run a trial on some worker; on another one if that is lost."""
@@ -192,9 +194,7 @@ class Coordinator:
         """Serve a trial until it has ended, or is lost."""
         self._desk.observer.on_worker(session.trial, attempt.worker.name)
         try:
-            self._link.start(
-                attempt.worker.address, attempt.key, remote.dumps(("run", 0, session.assignment()))
-            )
+            self._link.start(attempt.worker.address, attempt.key, dumps(("run", 0, session.assignment())))
         except ClusterError:
             return _CLUSTER_GONE
         while True:
@@ -205,7 +205,7 @@ class Coordinator:
                 raise content
             if what != _MESSAGE:
                 return int(what)
-            kind, number, said = remote.loads(content)
+            kind, number, said = loads(content)
             if isinstance(said, Result):
                 # A task that somebody else cancelled on the cluster is lost, and not ours to drop.
                 return _WORKER_GONE if isinstance(said.error, TrialDropped) else said
@@ -280,7 +280,7 @@ class Coordinator:
 
 def _packed(answer: tuple[int, bool, Any]) -> bytes:
     try:
-        return remote.dumps(answer)
+        return dumps(answer)
     except Exception:  # noqa: BLE001 - what cannot travel is told in words
         number, _, value = answer
-        return remote.dumps((number, False, RuntimeError(f"{type(value).__name__}: {value}")))
+        return dumps((number, False, RuntimeError(f"{type(value).__name__}: {value}")))

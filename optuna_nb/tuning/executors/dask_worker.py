@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import get_worker
 
 from optuna_nb.tuning.executors import remote
+from optuna_nb.tuning.executors.messages import loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ def run_trials(parcel: Parcel, assignment: bytes, task: str, topic: str) -> None
         key, assignment = following
         channel = _channels[key] = remote.Channel(partial(_send, worker, topic, key), is_wanted)
         try:
-            _, _, assigned = remote.loads(assignment)
+            _, _, assigned = loads(assignment)
             channel.end(remote.run(parcel.open, assigned, channel))
         except BaseException:
             _no_more(task)

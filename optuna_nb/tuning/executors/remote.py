@@ -1,78 +1,37 @@
 """What runs on a worker: one trial, whose study is far away.
 
-The objective gets a ``RemoteTrial``, an Optuna trial whose storage is a few lines long.
-Parameters that the kernel has drawn in advance are at hand as long as the objective
-asks for them in the expected order; whatever else it asks is a question to the kernel
-and waits for the answer. Everything else (reports, attributes, metrics, what it used)
-is news: collected, sent in order and together, at the latest after ``NEWS_SECONDS``.
+What the objective does with its ``RemoteTrial`` is told to the kernel as news, collected,
+sent in order and together, at the latest after ``NEWS_SECONDS``, or asked as a question.
 
 Nothing here knows how messages travel: a ``Channel`` has two functions for that.
 """
 
 from __future__ import annotations
 
-import pickle
 import queue
 import threading
 import time
-import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import optuna
-from optuna.distributions import check_distribution_compatibility
-from optuna.trial import FrozenTrial, Trial
+from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import ObjectiveError
-from optuna_nb.storage.rows import check_param, check_step, plain_text, round_trip
 from optuna_nb.tuning import capture, observer
 from optuna_nb.tuning.dropping import Droppable, TrialDropped
-from optuna_nb.tuning.score import Score, read_score
+from optuna_nb.tuning.executors.messages import Result, dumps
+from optuna_nb.tuning.executors.remote_trial import RemoteHistory, RemoteTrial
+from optuna_nb.tuning.score import read_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from optuna.distributions import BaseDistribution
-    from optuna.study import StudyDirection
+    from optuna.trial import Trial
 
-_T = TypeVar("_T")
+    from optuna_nb.tuning.executors.messages import Assignment
+
 NEWS_SECONDS = 0.1
 ASK_AGAIN_SECONDS = 20.0  # an answer may be lost with its connection; every question may be asked twice
 LOG_LIMIT = 65_000  # a little less than the log in the kernel holds
 _MANY = 200  # pieces of news that are sent at once
-
-
-class Given(NamedTuple):
-    """A parameter that was drawn in advance."""
-
-    name: str
-    distribution: BaseDistribution
-    value: Any
-
-
-class StudyInfo(NamedTuple):
-    """What every trial of a run may know of its study without asking."""
-
-    name: str
-    directions: tuple[StudyDirection, ...]
-    prunes: bool  # whether the pruner ever says yes
-
-
-class Assignment(NamedTuple):
-    """One trial, as a worker gets it."""
-
-    study: StudyInfo
-    trial: FrozenTrial  # as it is when it starts, without parameters
-    given: tuple[Given, ...]  # in the order in which they are expected to be asked for
-
-
-class Result(NamedTuple):
-    """How an evaluation ended."""
-
-    score: Score | None
-    error: BaseException | None
-    log: str
-    used: int  # of the given parameters
 
 
 class Channel:
@@ -135,133 +94,6 @@ class Channel:
         self._send(result)
 
 
-class _Storage:
-    """The little of a storage that a trial needs: its own copy, and news for the kernel."""
-
-    def __init__(self, channel: Channel, trial: FrozenTrial) -> None:
-        self._channel = channel
-        self.trial = trial
-        self.system_attrs = dict(trial.system_attrs)
-
-    def get_trial(self, _: int) -> FrozenTrial:
-        return self.trial
-
-    def get_trial_system_attrs(self, _: int) -> dict[str, Any]:
-        return self.system_attrs
-
-    def set_trial_intermediate_value(self, _: int, step: int, value: float) -> None:
-        check_step(step)
-        self._channel.tell("report", value, step)
-
-    def set_trial_user_attr(self, _: int, key: str, value: Any) -> None:
-        self._channel.tell("user_attr", plain_text(key, "attribute"), round_trip(value))
-
-    def set_trial_system_attr(self, _: int, key: str, value: Any) -> None:
-        key, value = plain_text(key, "attribute"), round_trip(value)
-        self.system_attrs[key] = value
-        self._channel.tell("system_attr", key, value)
-
-
-class RemoteStudy:
-    """The study of a remote trial: its name and directions at hand, the rest on demand."""
-
-    def __init__(self, channel: Channel, info: StudyInfo) -> None:
-        self._channel = channel
-        self.study_name = info.name
-        self.directions = list(info.directions)
-
-    @property
-    def direction(self) -> StudyDirection:
-        """The only direction."""
-        if len(self.directions) > 1:
-            msg = "The single direction cannot be retrieved from a multi-objective study."
-            raise RuntimeError(msg)
-        return self.directions[0]
-
-    def stop(self) -> None:
-        """Start no further trial."""
-        self._channel.tell("stop")
-
-    def set_user_attr(self, key: str, value: Any) -> None:
-        """Set an attribute of the study."""
-        self._channel.tell("study_attr", plain_text(key, "attribute"), round_trip(value))
-
-    def get_trials(self, deepcopy: bool = True, states: Any = None) -> list[FrozenTrial]:  # noqa: ARG002, FBT001, FBT002 - Optuna's signature
-        """Ask for the trials of the study."""
-        trials: list[FrozenTrial] = self._channel.ask("study", "get_trials", {"states": states})
-        return trials
-
-    def compute(self, question: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
-        """Ask for ``question(study, *arguments)``, which the kernel computes."""
-        answer: _T = self._channel.ask("compute", question, arguments)
-        return answer
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._channel.ask("study", name, None)
-
-
-class RemoteTrial(Trial):
-    """A trial whose parameters come from the kernel."""
-
-    def __init__(self, channel: Channel, assignment: Assignment) -> None:
-        info = assignment.study
-        self._channel = channel
-        self._info = info
-        self._given = assignment.given
-        self.used = 0
-        self._in_order = True
-        frozen = assignment.trial
-        self.study: Any = RemoteStudy(channel, info)
-        self.storage: Any = _Storage(channel, frozen)
-        self._trial_id = frozen._trial_id
-        self._cached_frozen_trial = frozen
-        self.relative_search_space = {}
-        self._relative_params = {}
-        self._fixed_params = frozen.system_attrs.get("fixed_params", {})
-
-    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
-        trial = self._cached_frozen_trial
-        if name in trial.distributions:
-            check_distribution_compatibility(trial.distributions[name], distribution)
-            return trial.params[name]
-        name = plain_text(name, "parameter")
-        check_param(name, distribution)
-        following = self._given[self.used] if self._in_order and self.used < len(self._given) else None
-        if following is not None and following.name == name and following.distribution == distribution:
-            self.used += 1
-            value = following.value
-        else:
-            self._in_order = False
-            value = self._channel.ask("suggest", self.used, name, distribution)
-        trial.distributions[name] = distribution
-        trial.params[name] = value
-        return value
-
-    def should_prune(self) -> bool:
-        """Ask whether the trial is to be given up, unless the pruner never says so."""
-        if len(self._info.directions) > 1:
-            msg = "Trial.should_prune is not supported for multi-objective optimization."
-            raise NotImplementedError(msg)
-        return bool(self._info.prunes and self._channel.ask("prune"))
-
-
-class _History:
-    """Takes the metrics and events of a remote trial, for the records in the kernel."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def metrics(self, _trial: int, _worker: str, step: int, values: dict[str, float]) -> None:
-        check_step(step)
-        self._channel.tell("metrics", step, values)
-
-    def event(self, kind: str, _worker: str, note: dict[str, Any]) -> None:
-        payload = round_trip({key: value for key, value in note.items() if key != "trial"})
-        self._channel.tell("event", kind, payload)
-
-
 def run(load: Callable[[], Callable[[Trial], Any]], assignment: Assignment, channel: Channel) -> bytes:
     """Evaluate one trial, and return its pickled ``Result``.
 
@@ -276,7 +108,7 @@ def run(load: Callable[[], Callable[[Trial], Any]], assignment: Assignment, chan
             evaluate = _loaded(load)
             trial = RemoteTrial(channel, assignment)
             directions = [direction.name.lower() for direction in assignment.study.directions]
-            with observer.belonging_to(trial, _History(channel)), _watched(channel) as droppable:
+            with observer.belonging_to(trial, RemoteHistory(channel)), _watched(channel) as droppable:
                 try:
                     with droppable.evaluating():
                         value = evaluate(trial)
@@ -297,58 +129,6 @@ def _loaded(load: Callable[[], Callable[[Trial], Any]]) -> Callable[[Trial], Any
             " or write its functions in the notebook itself",
             code="NB804",
         ) from error
-
-
-def dumps(message: object) -> bytes:
-    """Pickle a message; an error that cannot be pickled becomes one that says the same."""
-    import cloudpickle
-
-    if isinstance(message, tuple) and isinstance(message[2], Result) and message[2].error is not None:
-        message = (*message[:2], message[2]._replace(error=_Carried.of(message[2].error)))
-    try:
-        return pickle.dumps(message)  # five times as fast, and enough but for what a cell defines
-    except Exception:  # noqa: BLE001 - pickle raises what it likes
-        return bytes(cloudpickle.dumps(message))
-
-
-def loads(blob: bytes) -> tuple[str, int, Any]:
-    """Read a message: its kind, its number, and what it says."""
-    kind, number, said = pickle.loads(blob)  # noqa: S301 - from a worker, which runs whatever we send it
-    if isinstance(said, Result) and isinstance(said.error, _Carried):
-        said = said._replace(error=said.error.open())
-    return kind, number, said
-
-
-class _Carried(Exception):  # noqa: N818 - it is no error, it carries one
-    """An exception on its way to the kernel, with the lines that it passed."""
-
-    def __init__(self, blob: bytes, text: str, name: str) -> None:
-        super().__init__(blob, text, name)
-
-    @classmethod
-    def of(cls, error: BaseException) -> _Carried:
-        import cloudpickle
-        from tblib import pickling_support
-
-        text = "".join(traceback.format_exception_only(error)).strip()
-        try:
-            pickling_support.install(error)
-            blob = cloudpickle.dumps((error, error.__traceback__))
-            pickle.loads(blob)  # noqa: S301 - our own, to see whether it can be read
-        except Exception:  # noqa: BLE001 - what cannot travel is told in words
-            blob = b""
-        return cls(blob, text, type(error).__name__)
-
-    def open(self) -> BaseException:
-        blob, text, name = self.args
-        try:
-            error, lines = pickle.loads(blob)  # noqa: S301 - from a worker, which runs whatever we send it
-        except Exception:  # noqa: BLE001 - a module of the worker's that is missing here
-            if name == optuna.TrialPruned.__name__:
-                return optuna.TrialPruned(text)
-            return RuntimeError(text)
-        whole: BaseException = error.with_traceback(lines)
-        return whole
 
 
 class _Watch:

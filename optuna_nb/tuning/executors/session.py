@@ -16,7 +16,7 @@ from optuna.pruners import NopPruner
 
 from optuna_nb.storage.amending import change_trial
 from optuna_nb.tuning import capture
-from optuna_nb.tuning.executors.remote import Assignment, Given, StudyInfo
+from optuna_nb.tuning.executors.messages import Assignment, Given, StudyInfo
 from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.reseeding import position_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
     from optuna_nb.tuning.executors.contract import Desk
+    from optuna_nb.tuning.executors.pruning import Reported, Reports
     from optuna_nb.tuning.reseeding import Position
 
     Guess = Sequence[tuple[str, BaseDistribution]]
@@ -39,11 +40,13 @@ class Session:
         desk: of the run; its lock is held.
         trial: asked for just now.
         guess: names and distributions that it may ask for, in their order.
+        reports: of the run.
     """
 
-    def __init__(self, desk: Desk, trial: Trial, guess: Guess) -> None:
+    def __init__(self, desk: Desk, trial: Trial, guess: Guess, reports: Reports) -> None:
         self.trial = trial
         self._desk = desk
+        self._reports = reports
         self._start = _untouched(desk.storage.get_trial(trial._trial_id))
         self._drawn: list[Given] = []
         self._before: list[Position] = []  # where the sampler stood before each of them
@@ -60,8 +63,9 @@ class Session:
         """Return what the worker gets."""
         study = self._desk.study
         prunes = not isinstance(study.pruner, NopPruner)
-        info = StudyInfo(study.study_name, tuple(study.directions), prunes)
-        return Assignment(info, _untouched(self._start), tuple(self._drawn))
+        reports = self._reports
+        info = StudyInfo(study.study_name, tuple(study.directions), prunes, reports.pruner)
+        return Assignment(info, _untouched(self._start), tuple(self._drawn), reports.newest())
 
     def order(self) -> Guess:
         """Return what the trial asked for, in its order."""
@@ -115,8 +119,8 @@ class Session:
             self._position.restore()  # other trials have drawn from the same generators meanwhile
             return self._draw(name, distribution)
 
-    def _answer_prune(self) -> bool:
-        return self.trial.should_prune()
+    def _answer_prune(self, known: int) -> tuple[bool, Reported | None]:
+        return self.trial.should_prune(), self._reports.since(known)
 
     def _answer_study(self, name: str, arguments: dict[str, Any] | None) -> Any:
         study = self._desk.study
