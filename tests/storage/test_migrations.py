@@ -160,8 +160,9 @@ def is_of_owner(change):
     return getattr(item, "name", "") in ("owner", "ix_experiments_owner_name")
 
 
+@pytest.mark.slow  # needs a driver, which the README's test command does not install
 def test_a_server_that_does_not_answer_is_named_without_the_password():
-    pytest.importorskip("psycopg")  # the README's test command installs no driver
+    pytest.importorskip("psycopg")
     with pytest.raises(StorageError) as caught:
         records_database("postgresql+psycopg://ann:secret@127.0.0.1:1/records")
     assert "127.0.0.1/records cannot be used" in str(caught.value)

@@ -391,6 +391,7 @@ def test_each_kind_of_generator_is_reseeded(kind):
     assert first_of_trial_3(before=0) == first_of_trial_3(before=4)
 
 
+@pytest.mark.slow  # needs torch, which the README's test command does not install
 def test_a_generator_of_torch_is_reseeded():
     torch = pytest.importorskip("torch")
     generator = torch.Generator()

@@ -53,6 +53,7 @@ def test_folds_give_their_mean_and_are_all_kept(folds):
     assert score.std == pytest.approx(np.std([1, 2, 6]))  # of the whole population
 
 
+@pytest.mark.slow  # needs torch, which the README's test command does not install
 def test_a_tensor_is_read_without_its_gradient():
     torch = pytest.importorskip("torch")
     assert read_score(torch.tensor(2.0, requires_grad=True), ONE).values == (2.0,)
