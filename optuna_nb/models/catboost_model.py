@@ -20,7 +20,7 @@ import catboost
 import numpy as np
 
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
-from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT, shared_bins
+from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT
 from optuna_nb.models.problem import Task
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.stopping import Patience
@@ -28,7 +28,7 @@ from optuna_nb.models.threads import fitting_threads
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,10 @@ DEFAULTS = {
 }  # fmt: skip
 _ALIASES = {
     "n_estimators": "iterations",
+    "num_trees": "iterations",
+    "num_boost_round": "iterations",
+    "max_bin": "border_count",
+    "reg_lambda": "l2_leaf_reg",
     "max_depth": "depth",
     "eta": "learning_rate",
     "random_state": "random_seed",
@@ -60,9 +64,13 @@ class CatBoostLearner(Learner):
             _ALIASES.get(name, name): value for name, value in self.extra.items() if name not in _OURS
         }
         self.defaults = {**DEFAULTS, **self.extra}
-        bins = shared_bins(self.family, self.problem)
-        self.baseline = {name: count for name, count in bins.items() if name not in self.extra}
+        self.baseline = {}
         self._shared: Shared[tuple[Any, Any]] = Shared()
+
+    def settle(self, fixed: Mapping[str, Any], by_user: Collection[str]) -> None:
+        """Let the library's defaults share the bins of all trials."""
+        super().settle(fixed, by_user)
+        self.baseline = {name: fixed[name] for name in ("border_count",) if name in fixed}
 
     def fit_fold(
         self,

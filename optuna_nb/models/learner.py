@@ -14,7 +14,7 @@ from optuna_nb.models.problem import take_rows
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,6 +89,15 @@ class Learner(ABC):
         self.extra = dict(recipe.extra or {})
         self.seed = seed
         self.settled: frozenset[str] = frozenset()  # parameters that the user has fixed
+
+    def settle(self, fixed: Mapping[str, Any], by_user: Collection[str]) -> None:  # noqa: ARG002 - see CatBoost
+        """Learn what no trial changes.
+
+        Args:
+            fixed: Parameters that all trials share.
+            by_user: Names of those that the user has fixed.
+        """
+        self.settled = frozenset(by_user)
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model; what the user's estimator sets itself is not fixed."""

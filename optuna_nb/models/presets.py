@@ -183,7 +183,7 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
             )
         space = _SKLEARN[model]
     if preset == "default":
-        space = replace(space, fixed={**space.fixed, **shared_bins(model, problem)})
+        space = replace(space, fixed={**space.fixed, **_shared_bins(model, problem)})
     weighted = problem.is_classification and problem.is_skewed and not metric.is_proper
     if any(param.name == BALANCED_BLUECAST for param in space.params):
         return space if problem.is_classification else space.overridden({BALANCED_BLUECAST: None}, None)
@@ -192,7 +192,7 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
     return space
 
 
-def shared_bins(model: str, problem: Problem) -> dict[str, int]:
+def _shared_bins(model: str, problem: Problem) -> dict[str, int]:
     """Return into how many bins all trials of a study cut numbers; empty for as many as the library does."""
     if model in _BINS and problem.n_rows >= MANY_ROWS:
         return {_BINS[model]: BINS}

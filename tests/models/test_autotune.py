@@ -80,6 +80,18 @@ def test_few_rows_of_many_columns_are_cut_into_32_bins_by_catboost_alone(tuned, 
     assert learner.baseline == {"border_count": 32}
 
 
+@pytest.mark.parametrize(
+    "own",
+    [{"max_bin": 100, "iterations": 20}, {"num_trees": 20}, {"reg_lambda": 2.0, "num_boost_round": 20}],
+)
+def test_catboosts_other_names_of_parameters_are_known(tuned, cancer, own):
+    from catboost import CatBoostClassifier
+
+    handle = tuned(CatBoostClassifier(**own), *cancer, trials=2, folds=2)
+    assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
+    assert handle.best_model.is_fitted()
+
+
 def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library_does(tuned, cancer):
     from xgboost import XGBClassifier
 

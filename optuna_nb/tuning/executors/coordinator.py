@@ -106,10 +106,12 @@ class Coordinator:
                 if isinstance(ended, Result):
                     let_go = self._link.rest
             finally:
-                let_go(attempt.key)  # before its place is free for another
-                with self._changed:
-                    del self._attempts[attempt.key]
-                    self._changed.notify_all()
+                try:
+                    let_go(attempt.key)  # before its place is free for another
+                finally:
+                    with self._changed:
+                        del self._attempts[attempt.key]
+                        self._changed.notify_all()
             if isinstance(ended, Result):
                 return self._take(ended, session, log, attempt)
             if ended == _WORKER_GONE:

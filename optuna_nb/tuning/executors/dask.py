@@ -28,6 +28,8 @@ from optuna_nb.tuning.executors.link import Worker
 from optuna_nb.tuning.executors.processes import Processes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from distributed import Security
 
     from optuna_nb.tuning.executors.link import Listener
@@ -77,6 +79,7 @@ class DaskLink:
         self._topic = f"optuna_nb-{uuid.uuid4().hex[:12]}"
         self._listener: Listener | None = None
         self._look_soon = threading.Event()
+        self._removed: set[str] = set()  # workers that the scheduler has dropped since we looked
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
         if address is not None:
@@ -238,6 +241,8 @@ class DaskLink:
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         if isinstance(event[1], dict) and event[1].get("action") in ("add-worker", "remove-worker"):
+            if event[1]["action"] == "remove-worker":
+                self._removed.add(str(event[1].get("worker")))
             self._look_soon.set()
 
     def _watch(self, listener: Listener) -> None:
@@ -302,11 +307,17 @@ class DaskLink:
             slots = it["nthreads"] if it.get("status") == "running" else 0
             memory = it.get("metrics", {}).get("memory")
             workers[address] = Worker(address, name, it.get("host", ""), slots, memory)
+        if workers and self._processes is not None:
+            self._processes.are_there()
+        removed, self._removed = self._removed, set()
+        if not removed.isdisjoint(workers):  # gone, and back at the same address: what ran there is lost
+            self._tell({address: it for address, it in workers.items() if address not in removed})
+        self._tell(workers)
+
+    def _tell(self, workers: Mapping[str, Worker]) -> None:
         tasks = self._tasks
         if tasks is not None:
             tasks.keep_only(workers)
-        if workers and self._processes is not None:
-            self._processes.are_there()
         if self._listener is not None:
             self._listener.workers_are(workers)
 

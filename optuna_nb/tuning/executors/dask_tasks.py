@@ -10,7 +10,6 @@ anew where the last copy of it is lost.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from distributed import KilledWorker
 from optuna_nb.tuning.executors.dask_worker import deliver, keep, run_trials, take_next
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Iterable
 
     from distributed import Client, Future
 
@@ -37,6 +36,7 @@ class _Task:
         self.worker = worker
         self.future: Future[Any]
         self.trial: str | None = name  # key of the trial that it has; None while it rests
+        self.is_taken = True  # whether the task is known to have got that trial
 
 
 class Tasks:
@@ -87,9 +87,13 @@ class Tasks:
         with self._copying:
             self._copies = {address: copy for address, copy in self._copies.items() if address in workers}
         with self._lock:
-            gone = [tasks for worker, tasks in self._resting.items() if worker not in workers]
-            self._resting = {worker: it for worker, it in self._resting.items() if worker in workers}
-        for task in itertools.chain.from_iterable(gone):
+            gone = {worker for worker in self._resting if worker not in workers}
+        self._drop_resting(gone)
+
+    def _drop_resting(self, workers: Iterable[str]) -> None:
+        with self._lock:
+            gone = [task for worker in workers for task in self._resting.pop(worker, ())]
+        for task in gone:
             task.future.release()
 
     # The objective
@@ -127,14 +131,15 @@ class Tasks:
             resting = self._resting.get(worker)
             task = resting.pop() if resting else None
             if task is not None:
-                task.trial = key
+                task.trial, task.is_taken = key, False
                 self._by_trial[key] = task
         if task is None:
             self._submit(worker, key, assignment)
         else:
             self._on_loop(self._hand_over, task, key, assignment)
 
-    def _submit(self, worker: str, key: str, assignment: bytes) -> None:
+    def _submit(self, worker: str, key: str, assignment: bytes, former: _Task | None = None) -> None:
+        """Run a trial in a new task; in the place of one that has ended, unless the trial was released."""
         task = _Task(key, worker)
         task.future = self._client.submit(
             run_trials,
@@ -149,8 +154,13 @@ class Tasks:
             pure=False,
         )
         with self._lock:
-            self._by_trial[key] = task
-        task.future.add_done_callback(lambda _: self._on_done(task))
+            is_wanted = self._by_trial.get(key) is former
+            if is_wanted:
+                self._by_trial[key] = task
+        if is_wanted:
+            task.future.add_done_callback(lambda _: self._on_done(task))
+        else:
+            task.future.release()
 
     async def _hand_over(self, task: _Task, key: str, assignment: bytes) -> None:
         try:
@@ -160,12 +170,14 @@ class Tasks:
             taken = answers.get(task.worker)
         except Exception:  # noqa: BLE001 - the way there is broken
             taken = None
-        if taken is True or self._by_trial.get(key) is not task:
+        if taken is True:
+            task.is_taken = True
             return
         if taken is False:  # it had waited long enough
             with contextlib.suppress(Exception):
-                self._submit(task.worker, key, assignment)
+                self._submit(task.worker, key, assignment, task)
                 return
+        self._drop_resting({task.worker})
         self._listener.task_lost(key)
         self._look_soon.set()
 
@@ -203,8 +215,14 @@ class Tasks:
                 resting.remove(task)
             is_ours = key is not None and self._by_trial.get(key) is task
         future = task.future
-        if key is None or not is_ours or future.status == "finished":
-            return  # how a trial has ended, it has said itself
+        if key is None or not is_ours:
+            return
+        if future.status == "finished":
+            # What a trial has said of its end is heard before this. Where Dask ran the task anew, as its
+            # worker died and came back at once, the trial that it had taken meanwhile was not in it.
+            if task.is_taken:
+                self._listener.task_lost(key)
+            return
         error = future.exception() if future.status == "error" else None
         if isinstance(error, KilledWorker):  # of this trial or of the objective, at once or after some
             with contextlib.suppress(Exception):

@@ -51,6 +51,10 @@ def run_trials(parcel: Parcel, assignment: bytes, task: str, topic: str) -> None
         state = worker.state.tasks.get(task)
         return state is not None and state.state in _WANTED
 
+    def may_rest() -> bool:
+        waiting = worker.state.ready or worker.state.constrained  # other studies and users take turns with us
+        return is_wanted() and not waiting
+
     coming = _coming[task] = queue.SimpleQueue()
     following: tuple[str, bytes] | None = (task, assignment)
     while following is not None:
@@ -58,13 +62,15 @@ def run_trials(parcel: Parcel, assignment: bytes, task: str, topic: str) -> None
         channel = _channels[key] = remote.Channel(partial(_send, worker, topic, key), is_wanted)
         try:
             _, _, assigned = loads(assignment)
+            if key == task:  # it may have waited for long, and what comes with it is old
+                assigned = assigned._replace(reported=None)
             channel.end(remote.run(parcel.open, assigned, channel))
         except BaseException:
             _no_more(task)
             raise
         finally:
             del _channels[key]
-        following = _rest(task, coming, is_wanted)
+        following = _rest(task, coming, may_rest)
 
 
 def _send(worker: Any, topic: str, key: str, blob: bytes) -> None:
@@ -72,11 +78,11 @@ def _send(worker: Any, topic: str, key: str, blob: bytes) -> None:
 
 
 def _rest(
-    task: str, coming: queue.SimpleQueue[tuple[str, bytes]], is_wanted: Callable[[], bool]
+    task: str, coming: queue.SimpleQueue[tuple[str, bytes]], may_rest: Callable[[], bool]
 ) -> tuple[str, bytes] | None:
     """Wait a moment for the next trial."""
     end = time.monotonic() + REST_SECONDS
-    while is_wanted() and time.monotonic() < end:
+    while may_rest() and time.monotonic() < end:
         with contextlib.suppress(queue.Empty):
             return coming.get(timeout=REST_SECONDS / 5)
     _no_more(task)
