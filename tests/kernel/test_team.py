@@ -75,11 +75,13 @@ def test_verbs_of_another_kernel_steer_a_study_and_what_a_server_cannot_do_is_sa
     owner.run(cell("steered", 1, trials=500))
     wait_for_trials(url, "steered@1", 1)
     other.run("params = {'x': 0.125}\n%tune enqueue steered params")
-    other.run("%tune pause steered")
     deadline = time.monotonic() + 20
+    while 0.125 not in [row[1][1] for row in params(url)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    other.run("%tune pause steered")
     while "paused" not in other.run(LIST).stdout:
         assert time.monotonic() < deadline
-    assert 0.125 in [row[1][1] for row in params(url)]
     other.run("%tune resume steered")
     count = servers.count(url, "steered@1")
     wait_for_trials(url, "steered@1", count + 2)
