@@ -22,7 +22,6 @@ import optuna_nb
 from harness.cluster import Cluster, signal_pid, wait_for
 from harness.kernel import ROOT
 from optuna_nb.records import StudyState
-from optuna_nb.tuning import background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,13 +46,6 @@ def whole(cluster) -> Cluster:
     """Give the cluster once both workers are there: a killed one comes back by itself."""
     wait_for(lambda: len(cluster.pids()) == 2, 60, cluster.log)
     return cluster
-
-
-@pytest.fixture(autouse=True)
-def _nothing_runs_on() -> Iterator[None]:
-    """End the study of a test that failed: it would keep the workers of the next ones busy."""
-    yield
-    background.shut_down_all(30)
 
 
 def watched(folder: Path, seconds: float) -> Callable[[Trial], float]:

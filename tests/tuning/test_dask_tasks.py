@@ -12,7 +12,7 @@ import pytest
 from distributed import Client, get_worker
 
 from optuna_nb.records import Objective, TuneOptions
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.executors import dask_tasks, dask_worker
 from optuna_nb.tuning.executors.dask import DaskLink
 from optuna_nb.tuning.executors.messages import Assignment, StudyInfo, dumps
@@ -21,12 +21,6 @@ from optuna_nb.tuning.executors.packing import pack
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
 TRIALS = 10
-
-
-@pytest.fixture(autouse=True)
-def _nothing_runs_on():
-    yield
-    background.shut_down_all()  # a test that failed would keep the workers busy
 
 
 def tells_its_task(trial):

@@ -17,7 +17,7 @@ from optuna_nb.records import Cluster, Objective, StudyState, TuneOptions, Worke
 from optuna_nb.storage import questions
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.executors import choice, cores
 from optuna_nb.tuning.executors.asking import ask_study
 from optuna_nb.tuning.observer import log_metrics, trial_event
@@ -41,12 +41,6 @@ def tune(request, tmp_path):
         return api.start(Objective(evaluate, "code", {"cell": evaluate.__name__}), TuneOptions(**options))
 
     return start
-
-
-@pytest.fixture(autouse=True)
-def _nothing_runs_on():
-    yield
-    background.shut_down_all()  # a test that failed would keep the workers busy
 
 
 def hexes(handle):

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna_nb.errors import InvalidOptionError, StorageError, StudyNotFoundError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.studies import StudyStorage
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.export import export
 from optuna_nb.tuning.importing import import_studies
 
@@ -43,8 +43,7 @@ def make(evaluate):
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=20, seed=1)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=20, seed=1)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from optuna_nb.records import Objective, TuneOptions
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 
 DIES_IN_TRIAL_12 = """
 import os, signal, sys
@@ -56,8 +56,7 @@ def test_sigkill_loses_no_metric_and_no_event_of_a_committed_trial(
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=3, flush_seconds=3600)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=3, flush_seconds=3600)
 
 
 def test_rows_of_a_trial_in_flight_go_on_waiting(options, tmp_path):

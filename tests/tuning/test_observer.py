@@ -13,7 +13,7 @@ import pytest
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage import questions
 from optuna_nb.storage.record_database import read_records
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.observer import log_metrics, trial_event
 
 SLOW = """
@@ -32,8 +32,7 @@ api.start(Objective(slow, "code", {"cell": "1"}, "Square"), options).wait()
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=10, seed=1)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=10, seed=1)
 
 
 def make(evaluate):

@@ -20,8 +20,7 @@ OBJECTIVE = Objective(lambda trial: trial.suggest_float("x", 0, 1), "x", {"cell"
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=5, seed=1)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=5, seed=1)
 
 
 def refusal(options):

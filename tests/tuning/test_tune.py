@@ -36,8 +36,7 @@ def make(evaluate=square, fingerprint="1"):
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=10, seed=1)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=10, seed=1)
 
 
 def hexes(handle):

@@ -10,7 +10,7 @@ import pytest
 
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.reader import Reader
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
 from optuna_nb.tuning.fingerprint import (
     VOLATILE,
@@ -25,8 +25,7 @@ ADVICE = "state is changed by the trials themselves: make it in the cell"
 
 @pytest.fixture
 def options(tmp_path):
-    yield TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=3, seed=1)
-    background.shut_down_all()
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=3, seed=1)
 
 
 def make(code, names, evaluate):

@@ -9,7 +9,7 @@ import pytest
 from optuna.pruners import HyperbandPruner, MedianPruner, PatientPruner, PercentilePruner
 
 from optuna_nb.records import Objective, TuneOptions
-from optuna_nb.tuning import api, background
+from optuna_nb.tuning import api
 from optuna_nb.tuning.executors import pruning
 from optuna_nb.tuning.executors.pruning import Cache, Reported, Reports, decides_alone
 from optuna_nb.tuning.executors.session import Session
@@ -17,12 +17,6 @@ from optuna_nb.tuning.executors.session import Session
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import a test
 
 STEPS = 6
-
-
-@pytest.fixture(autouse=True)
-def _nothing_runs_on():
-    yield
-    background.shut_down_all()  # a test that failed would keep the workers busy
 
 
 @pytest.fixture
