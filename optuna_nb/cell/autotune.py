@@ -92,8 +92,9 @@ def autotune(
         timeout: seconds after which no trial begins.
         cv: number of folds, a share below 1 for one split, or a splitter.
         folds: number of folds; None for 5.
-        repeats: how often the rows are split anew; None for once, or for less than 1,000
-            rows thrice, where neither folds, splitter, groups nor preset are given; CatBoost once.
+        repeats: how often the rows are split anew; None for once. Where neither this, cv, folds
+            nor a preset are given, less than 1,000 rows without groups are split thrice, and from
+            50,000 rows on (1,000 of each class) there is one split of 0.2.
         groups: one group a row; rows of a group stay together.
         sample_weight: one weight a row.
         holdout: share of the rows that no trial sees; they score the winner and the

@@ -10,7 +10,7 @@ import numpy as np
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.catalogue import find_model, make_learner
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
-from optuna_nb.models.folds import DEFAULT_FOLDS, make_folds, repeats_for, split_holdout
+from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, make_folds, split_holdout
 from optuna_nb.models.metrics import find_metric
 from optuna_nb.models.problem import read_problem, take_rows
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES
@@ -96,12 +96,12 @@ def prepare(options: AutotuneOptions) -> Prepared:
     if asked is None and problem.is_classification and model.name in WITHOUT_PROBABILITIES:
         asked = "accuracy"
     metric = find_metric(asked, problem)
-    own = options.cv is not None or options.folds is not None or options.preset != "default"
-    numbers = {
-        "folds": options.folds or DEFAULT_FOLDS,
-        "repeats": options.repeats or (1 if own else repeats_for(problem)),
-    }
-    folds, splits = make_folds(problem, options.cv, **numbers, seed=options.seed)
+    given = {"cv": options.cv, "folds": options.folds, "repeats": options.repeats}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given and options.preset == "default":
+        given = by_default(problem)
+    how = {"cv": None, "folds": DEFAULT_FOLDS, "repeats": 1, **given}
+    folds, splits = make_folds(problem, **how, seed=options.seed)
     learner = make_learner(model, problem, folds, metric, options.seed)
     space, fix = _space(options, model, learner)
     learner.settle(space.fixed, fix)
@@ -136,7 +136,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     objective = Objective(
         evaluation,
         _code(options, learner, space, metric.name),
-        _identity(options, X, everything.y, numbers, space=space, learner=learner, metric=metric.name),
+        _identity(options, X, everything.y, how, space=space, learner=learner, metric=metric.name),
         learner.family,
         opening=_opening(learner, space),
         finish=finish,
@@ -203,7 +203,7 @@ def _identity(
     options: AutotuneOptions,
     X: Any,
     y: Any,
-    numbers: Mapping[str, int],
+    how: Mapping[str, Any],
     *,
     space: Space,
     learner: Learner,
@@ -214,7 +214,7 @@ def _identity(
     given = {name: value for name, value in data.items() if value is not None}
     parts = fingerprint("\n".join(given), given)
     parts.pop("cell", None)
-    splits = {"cv": options.cv, **numbers, "holdout": options.holdout}
+    splits = {**how, "holdout": options.holdout}
     settings = {
         "search space": space.describe(),
         "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},

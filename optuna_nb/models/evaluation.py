@@ -144,9 +144,9 @@ class Evaluation:
                     trial.report(sign * racing.expected(so_far, rivals), len(losses))
                 if fitted.gave_up or racing.is_hopeless(so_far, rivals):
                     trial.set_user_attr(RACED, [sign * loss for loss in losses])
-                    raise optuna.TrialPruned(
-                        f"hopeless after {len(losses)} of {len(self.learner.folds)} folds"
-                    )
+                    count = len(self.learner.folds)
+                    when = f"after {len(losses)} of {count} folds" if count > 1 else "before its last round"
+                    raise optuna.TrialPruned(f"hopeless {when}")
         return fits, [sign * loss for loss in losses]
 
     def _honest(self, fits: list[FoldFit], raced: list[float]) -> list[float]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 DEFAULT_FOLDS = 5
 _FEW_ROWS = 1_000  # below, the noise of one split decides between good trials
 _REPEATS_OF_FEW = 3
+_MANY_ROWS = (
+    50_000  # from here on one split says enough, and more trials find more (benchmarks/autotune/splits.py)
+)
+_MANY_OF_A_CLASS = 1_000
+_ONE_SPLIT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Fold:
 
 
 def make_folds(
-    problem: Problem, cv: Any = None, *, folds: int = 5, repeats: int = 1, seed: int = 33
+    problem: Problem, cv: Any = None, *, folds: int = DEFAULT_FOLDS, repeats: int = 1, seed: int = 33
 ) -> tuple[list[Fold], str]:
     """Split the rows of a problem.
 
@@ -73,9 +78,14 @@ def make_folds(
     return made, _describe(splitter, len(made))
 
 
-def repeats_for(problem: Problem) -> int:
-    """Return how often the rows are split anew where the user does not say: few rows thrice."""
-    return _REPEATS_OF_FEW if problem.n_rows < _FEW_ROWS and problem.groups is None else 1
+def by_default(problem: Problem) -> dict[str, Any]:
+    """Return what :func:`make_folds` takes by itself: few rows are split thrice, many once."""
+    if problem.n_rows < _FEW_ROWS and problem.groups is None:
+        return {"repeats": _REPEATS_OF_FEW}
+    rarest = int(np.bincount(problem.y).min()) if problem.is_classification else problem.n_rows
+    if problem.n_rows >= _MANY_ROWS and rarest >= _MANY_OF_A_CLASS:
+        return {"cv": _ONE_SPLIT}
+    return {}
 
 
 def apart(folds: Sequence[Fold]) -> list[list[int]]:

@@ -39,11 +39,15 @@ def expected(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> float:
 def limit_of_first(rivals: NDArray[np.float64], *, level: float = 0.05) -> float | None:
     """Return the loss of the first fold above which a trial is hopeless; None where none is.
 
+    With one split there is nothing to estimate: it is the best loss so far.
+
     Args:
         rivals: Of the best trials so far, ``(m, n_folds)``.
         level: As for :func:`is_hopeless`.
     """
     n_trials, n_folds = rivals.shape
+    if n_trials > 0 and n_folds == 1:
+        return float(rivals.min())
     if n_trials < FEWEST or n_folds < FEWEST or not np.isfinite(rivals).all():
         return None
     effects = rivals.mean(axis=0) - rivals.mean()

@@ -1,8 +1,9 @@
 """When boosting stops early: the same rule for every library.
 
-A loss that falls ever more slowly can also be seen to miss a limit. The gain of the
-next rounds is taken from the last two windows as a geometric series, doubled for
-safety: a low learning rate, slow but steady, is not given up for being slow.
+A loss that falls ever more slowly can also be seen to miss a limit. If it falls as a power
+of the rounds, what is still to come is the gain of the last window times the number of
+windows over the power; half is taken for the power, as a low learning rate, slow but
+steady, is not to be given up for being slow.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import math
 
 _LEARNING = 3.0  # patience in rounds times learning rate: as much learning, whatever the rate
 _FEWEST, _MOST = 15, 100
-_SAFETY = 2.0
-_SLOWEST_DECAY = 0.9  # of a window's gain against the one before
+_POWER = 0.5  # of the rounds, with which a loss falls that falls slowly
 _LEAST_GAIN = 5e-4  # of the loss; less over the whole patience is not worth the rounds
 
 
@@ -50,11 +50,9 @@ class Patience:
         return self.gave_up or self._since >= self.rounds
 
     def _must_miss(self, limit: float) -> bool:
-        if len(self._windows) < 3:  # noqa: PLR2004 - two gains
+        if len(self._windows) < 3:  # noqa: PLR2004 - a gain after the first rise
             return False
-        before, middle, now = self._windows[-3:]
-        earlier, last = before - middle, middle - now
-        if earlier <= 0 or last <= 0:
+        last = self._windows[-2] - self._windows[-1]
+        if last <= 0:
             return False  # it rises or jumps: patience decides
-        ratio = min(last / earlier, _SLOWEST_DECAY)
-        return now - _SAFETY * last * ratio / (1 - ratio) > limit
+        return self._windows[-1] - last * len(self._windows) / _POWER > limit

@@ -82,3 +82,20 @@ def test_few_rows_are_split_thrice_where_nobody_says_otherwise():
     assert count(X=few, y=few[:, 0], repeats=2) == 10
     assert count(X=few, y=few[:, 0], groups=np.arange(90) % 9) == 5
     assert count(X=few, y=few[:, 0], model="catboost") == 15
+
+
+def test_many_rows_are_split_once_where_nobody_says_otherwise_and_no_class_is_rare():
+    from optuna_nb.models.autotune import AutotuneOptions, prepare
+
+    def sizes(y, **options):
+        prepared = prepare(AutotuneOptions(**{"model": "ridge", "X": X, "y": y, **options}))
+        return [len(fold.score) for fold in prepared.objective.evaluate.learner.folds]
+
+    X = np.random.default_rng(0).normal(size=(50_000, 2))
+    rare = np.arange(50_000) < 900
+    assert sizes(X[:, 0]) == [10_000]
+    assert sizes(X[:, 0] > 0, model="logistic") == [10_000]
+    assert sizes(rare, model="logistic") == [10_000] * 5
+    assert sizes(X[:, 0], folds=4) == [12_500] * 4
+    assert sizes(X[:, 0], repeats=2) == [10_000] * 10
+    assert len(sizes(X[:-1, 0], X=X[:-1])) == 5

@@ -72,6 +72,11 @@ def test_the_limit_of_the_first_fold_is_where_a_trial_becomes_hopeless():
     assert not is_hopeless(np.array([limit - 1e-6]), known)
 
 
+def test_with_one_split_the_limit_is_the_best_score_so_far():
+    assert limit_of_first(np.array([[0.4], [0.5]])) == 0.4
+    assert limit_of_first(np.empty((0, 1))) is None
+
+
 def rounds_until_the_end(curve, limit=None, rate=0.1):
     patience = Patience(rate, limit)
     for k, loss in enumerate(curve, 1):
@@ -93,5 +98,13 @@ def test_a_curve_that_will_miss_the_limit_is_given_up_and_a_slow_one_that_will_r
     slow = 0.3 + 0.4 * np.exp(-rounds / 200)
 
     assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[1]
-    assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[0] < 800
+    assert rounds_until_the_end(slow, limit=0.2, rate=0.02)[0] < 800
     assert not rounds_until_the_end(slow, limit=0.31, rate=0.02)[1]
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_loss_that_falls_as_a_power_of_the_rounds_is_not_given_up_while_it_may_reach_the_limit(power):
+    curve = 0.3 + 0.5 * np.arange(1, 1_500) ** -power
+
+    assert not rounds_until_the_end(curve, limit=curve.min(), rate=0.03)[1]
+    assert rounds_until_the_end(curve, limit=0.2, rate=0.03)[1]
