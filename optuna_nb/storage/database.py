@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 PAGES_BEFORE_CHECKPOINT = 1000
+LOOK_SECONDS = 0.001  # between two looks at what others do to the file: a flood of tiny trials pays for few
 
 
 def sqlite_path(url: str) -> Path:
@@ -219,6 +220,7 @@ class Database:
         )
         sqlalchemy.event.listen(self.engine, "begin", _begin_immediate)
         self._commits = 0
+        self._checked = -LOOK_SECONDS  # that the file is where it was
         self._full_sync = False
 
     @contextlib.contextmanager
@@ -255,6 +257,9 @@ class Database:
         Raises:
             FileGoneError: If it is no longer where it was.
         """
+        now = time.monotonic()
+        if now - self._checked < LOOK_SECONDS:
+            return
         try:
             found = os.stat(self._name)  # noqa: PTH116 - on the path of each trial
         except OSError:
@@ -263,6 +268,7 @@ class Database:
         if found.st_ino != self._identity:  # as SQLite itself tells a file that was moved
             msg = f"another file is at {self.path} now: put the one back that was there"
             raise FileGoneError(msg, code="NB503")
+        self._checked = now
 
     def sync_fully(self, full: bool) -> None:  # noqa: FBT001 - on or off
         """Choose what a commit survives: with FULL a power cut, with NORMAL a killed process."""

@@ -6,13 +6,14 @@ for trials of others. The storage's lock is held around every call.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import TrialIdTakenError
 from optuna_nb.storage import lease, succession
-from optuna_nb.storage.database import translated
+from optuna_nb.storage.database import LOOK_SECONDS, translated
 from optuna_nb.storage.foreign import Foreign
 from optuna_nb.storage.ledger import Ledger
 from optuna_nb.storage.live import LiveTable, take_requests
@@ -51,6 +52,7 @@ class OwnedStudy:
         self._written_attrs = self.memory.system_attrs  # of the study, as of its last finished trial
         self._live = LiveTable(self.ledger)
         self._foreign = Foreign(self.ledger, self.memory)
+        self._looked = -LOOK_SECONDS  # for trials of others
 
     def _write_failed(self, trial: FrozenTrial) -> None:
         known = self.memory.has(trial._trial_id)
@@ -136,11 +138,15 @@ class OwnedStudy:
 
     def take_in_foreign(self) -> None:
         """Add the trials that plain Optuna or its dashboard have finished or enqueued."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
         self.ledger.patiently(self._foreign.take_in)  # a server that is away is waited for
         if clashes := self._foreign.clashes & self.ledger.unwritten():
             for trial_id in clashes:
                 self._give_way(trial_id)
             self.ledger.patiently(self._foreign.take_in)
+        self._looked = now
 
     def tick(self) -> list[Request]:
         """Show trials in flight, beat, and return what others ask."""

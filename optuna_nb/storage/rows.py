@@ -12,10 +12,9 @@ import json
 import math
 import time as clock
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import (
     CategoricalDistribution,
@@ -39,8 +38,7 @@ _CHOICES = (str, int, float, bool, type(None))
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
-class TrialRows:
+class TrialRows(NamedTuple):
     """The rows of one trial, in the order of the columns of the INSERTs."""
 
     trial_id: int
