@@ -65,20 +65,29 @@ class ReseedingSampler(BaseSampler):
         self.sampler = sampler
         self.seed = seed
         self._generators = _Generators(sampler)
+        self._position: Position | None = None  # of the generators, where it is known
 
     def __str__(self) -> str:
         return str(self.sampler)
 
     def reseed_rng(self) -> None:
         """Delegate. What it does to generators lasts until the next trial."""
+        self._position = None
         self.sampler.reseed_rng()
 
     def position(self) -> Position:
-        """Note where the generators stand."""
-        return self._generators.position()
+        """Note where the generators stand. Reading one takes as long as some draws, so it is done once."""
+        if self._position is None:
+            self._position = Position(self._generators.states(), self)
+        return self._position
+
+    def stands_at(self, position: Position) -> None:
+        """Learn that the generators were set there."""
+        self._position = position
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Reseed every generator, then delegate."""
+        self._position = None
         if not self._generators.are_current():
             self._generators = _Generators(self.sampler)
         self._generators.reseed(self.seed, trial.number)
@@ -86,36 +95,43 @@ class ReseedingSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Delegate."""
+        self._position = None
         return self.sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Delegate."""
+        self._position = None
         return self.sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Delegate."""
+        self._position = None
         return self.sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
         """Delegate."""
+        self._position = None
         self.sampler.after_trial(study, trial, state, values)
 
 
 class Position(NamedTuple):
     """Where a sampler's generators stand."""
 
-    states: tuple[tuple[Callable[[Any, Any], object], Any, Any], ...]
+    states: tuple[tuple[Callable[[Any, Any], object], Any, Any], ...] = ()
+    sampler: ReseedingSampler | None = None  # whose they are
 
     def restore(self) -> None:
         """Let the generators go on from there."""
         for put, generator, state in self.states:
             put(generator, state)
+        if self.sampler is not None:
+            self.sampler.stands_at(self)
 
 
 def position_of(sampler: BaseSampler) -> Position:
@@ -124,7 +140,7 @@ def position_of(sampler: BaseSampler) -> Position:
     while not isinstance(inner, ReseedingSampler):
         inner = getattr(inner, "_base_sampler", None)  # as Optuna's wrappers call what they wrap
         if inner is None:
-            return Position(())
+            return Position()
     return inner.position()
 
 
@@ -261,10 +277,10 @@ class _Generators:
         for reseed, generator, place in self._found:
             reseed(generator, words + place)
 
-    def position(self) -> Position:
-        """Note the state of each generator."""
+    def states(self) -> tuple[tuple[Callable[[Any, Any], object], Any, Any], ...]:
+        """Return for each generator how its state is set, itself, and the state."""
         ways = [(*_access(generator), generator) for _, generator, _ in self._found]
-        return Position(tuple((put, generator, get(generator)) for get, put, generator in ways))
+        return tuple((put, generator, get(generator)) for get, put, generator in ways)
 
 
 def own_seed(sampler: BaseSampler) -> int | None:

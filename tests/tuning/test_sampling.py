@@ -287,6 +287,23 @@ def test_any_integer_from_zero_is_a_seed(seed):
     assert len(study.trials) == 2
 
 
+def test_a_position_is_read_once_until_something_is_drawn_and_draws_go_on_from_a_restored_one():
+    sampler = ReseedingSampler(optuna.samplers.RandomSampler(), 1)
+    trial = optuna.create_study(sampler=sampler).ask()
+    start = sampler.position()
+    assert sampler.position() is start
+    first = trial.suggest_float("first", 0, 1)
+    later = sampler.position()
+    assert later is not start
+    second = trial.suggest_float("second", 0, 1)
+
+    start.restore()
+    assert sampler.position() is start
+    assert trial.suggest_float("third", 0, 1) == first
+    later.restore()
+    assert trial.suggest_float("fourth", 0, 1) == second
+
+
 def test_reseeding_costs_a_trial_some_microseconds():
     study = study_on(InMemoryStorage(), ONE, "tpe")
     run(study, mixed, 15)
