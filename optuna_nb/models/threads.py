@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 _LOOK_SECONDS = 0.2
-_MANY_CELLS = 1_000_000  # rows x columns from which on several threads pay
+_CELLS_OF_A_THREAD = 125_000  # rows x columns; less are not worth a thread (benchmarks/autotune/threads.py)
 
 
 def fitting_threads(cells: int) -> int:
@@ -30,7 +30,7 @@ def fitting_threads(cells: int) -> int:
     On small data OpenMP threads wait for each other more than they work, and burn CPU
     time while they wait: ten times the fit on a busy machine.
     """
-    return usable_cores() if cells >= _MANY_CELLS else 1
+    return max(1, min(usable_cores(), cells // _CELLS_OF_A_THREAD))
 
 
 class _Task(Generic[_R]):

@@ -6,8 +6,17 @@ import time
 
 import pytest
 
+from optuna_nb.models import threads
 from optuna_nb.models.shared import Shared
-from optuna_nb.models.threads import in_order
+from optuna_nb.models.threads import fitting_threads, in_order
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"), [(10, 1), (249_999, 1), (250_000, 2), (10**6, 8), (10**9, 16)]
+)
+def test_a_fit_gets_as_many_threads_as_its_cells_keep_busy(monkeypatch, cells, expected):
+    monkeypatch.setattr(threads, "usable_cores", lambda: 16)
+    assert fitting_threads(cells) == expected
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
