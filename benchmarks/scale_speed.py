@@ -37,7 +37,7 @@ def speed(folder: Path) -> str:
         "dask, 2 jobs": {"executor": "dask", "jobs": 2},
     }
     boosted: dict[str, dict[str, Any]] = {"thread, 1 job": {"jobs": 1}, "thread, 2 jobs": {"jobs": 2}}
-    rows = _compare(folder / "python.db", "pure Python", loop, python, trials=24, repeats=3)
+    rows = _compare(folder / "python.db", "pure Python", loop, python, trials=48, repeats=3)
     rows += _compare(folder / "trees.db", "XGBoost", boosting(), boosted, trials=8, repeats=3)
     heads = ["objective", "setting", "s per trial", "CPU of it", "slots busy", "speed-up", "best", "target"]
     return (
