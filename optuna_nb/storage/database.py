@@ -129,13 +129,16 @@ class translated:  # noqa: N801 - used like a function
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        if isinstance(error, sqlite3.Error):
-            raise explain(Path(str(self._path)), error) from error
-        if isinstance(error, UnicodeDecodeError):  # SQLite quotes a damaged schema in its message
-            msg = f"{self._path} is damaged: put a copy of it in its place"
-            raise StorageError(msg, code="NB502") from error
+        if error is not None:
+            _translate(self._path, error)
+
+
+def _translate(path: Path | Place, error: BaseException) -> None:
+    if isinstance(error, sqlite3.Error):
+        raise explain(Path(str(path)), error) from error
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes a damaged schema in its message
+        msg = f"{path} is damaged: put a copy of it in its place"
+        raise StorageError(msg, code="NB502") from error
 
 
 def explain(path: Path, error: sqlite3.Error) -> StorageError:
@@ -223,21 +226,15 @@ class Database:
         self._checked = -LOOK_SECONDS  # that the file is where it was
         self._full_sync = False
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> _Transaction:
         """Hold the lock and one write transaction; roll back on any error."""
-        with self.lock, translated(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
-            self._commits += 1
-            if self._commits % (PAGES_BEFORE_CHECKPOINT // 4) == 0:
-                self.checkpoint()
+        return _Transaction(self)
+
+    def count_commit(self) -> None:
+        """Take a checkpoint now and then."""
+        self._commits += 1
+        if self._commits % (PAGES_BEFORE_CHECKPOINT // 4) == 0:
+            self.checkpoint()
 
     owners_transaction = transaction  # a file has one writer at a time anyway
 
@@ -325,6 +322,44 @@ class Database:
                     time.sleep(0.02)
             self.engine.dispose()
             self.connection.close()
+
+
+class _Transaction:
+    """One write transaction under the lock. A class, as ``translated`` is."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        database = self._database
+        database.lock.acquire()
+        try:
+            with translated(database.path):
+                database.connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            database.lock.release()
+            raise
+        return database.connection
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        database = self._database
+        connection = database.connection
+        try:
+            with translated(database.path):
+                try:
+                    if error is None:
+                        connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            if error is not None:
+                _translate(database.path, error)
+                return
+            database.count_commit()
+        finally:
+            database.lock.release()
 
 
 def _begin_immediate(connection: sqlalchemy.Connection) -> None:
