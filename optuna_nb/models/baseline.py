@@ -27,7 +27,7 @@ class Gain:
 def paired_gain(
     baseline: Sequence[float], best: Sequence[float], *, sign: float, overlap: float
 ) -> Gain | None:
-    """Compare two trials fold by fold.
+    """Compare two trials fold by fold, or by parts of the rows that score their only fold.
 
     Folds share training rows, so their differences are not independent; the variance is
     enlarged for that (Nadeau and Bengio, "Inference for the generalization error", 2003).
@@ -37,7 +37,7 @@ def paired_gain(
         baseline: Score of each fold by the library's defaults.
         best: Score of each fold by the best trial.
         sign: 1 where less is better, -1 where more is.
-        overlap: Scoring rows over training rows of a fold.
+        overlap: Scoring rows over training rows of a fold; 0 for parts of one fold, which have one model.
 
     Returns:
         The gain with its 95 % interval; None with fewer than two folds.

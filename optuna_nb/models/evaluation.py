@@ -42,6 +42,8 @@ LIBRARY_DEFAULTS = "library defaults"
 ROUNDS = "rounds"  # boosting rounds that are best for all folds together
 FOLD_ROUNDS = "fold_rounds"  # and for each one
 RACED = "raced_scores"  # what the folds scored by their own rounds
+PARTS = "part_scores"  # of the scoring rows, where there is one split
+N_PARTS, _LEAST_PART = 20, 250
 STUDY = "autotune"  # attribute of the study: what is needed to build its model
 
 
@@ -114,6 +116,8 @@ class Evaluation:
             trial.set_user_attr(FOLD_ROUNDS, [fit.rounds for fit in fits])
             trial.set_user_attr(ROUNDS, common_rounds(fits))
         trial.set_user_attr(RACED, raced)
+        if len(fits) == 1:
+            trial.set_user_attr(PARTS, self._score_parts(fits[0]))
         return honest
 
     def params_of(self, attributes: Mapping[str, Any], suggested: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,6 +161,24 @@ class Evaluation:
             self._score(fold, fit, common_rounds([fits[other] for other in self._apart[fold]]))
             for fold, fit in enumerate(fits)
         ]
+
+    def _score_parts(self, fit: FoldFit) -> list[float]:
+        """Score parts of the only split's rows, so that a gain can have an interval; of few rows, none."""
+        problem, rows = self.learner.problem, self.learner.folds[0].score
+        if len(rows) < N_PARTS * _LEAST_PART:
+            return []
+        found = fit.predict(None)
+        scores = []
+        for start in range(N_PARTS):
+            part = rows[start::N_PARTS]
+            weights = None if problem.weights is None else problem.weights[part]
+            model = as_estimator(found[start::N_PARTS], problem)
+            X, y = take_rows(problem.X, part), problem.y[part]
+            try:
+                scores.append(self.learner.metric.score(model, X, y, weights))
+            except ValueError:  # a class that is rare is not in every part
+                return []
+        return scores if np.isfinite(scores).all() else []
 
     def _score(self, fold: int, fit: FoldFit, rounds: int | None) -> float:
         problem, metric = self.learner.problem, self.learner.metric

@@ -154,6 +154,8 @@ def _describe(splitter: Any, count: int) -> str:
         return f"{count} splits of your own"
     shuffled = getattr(splitter, "shuffle", None)
     name = type(splitter).__name__
+    if isinstance(splitter, ms.BaseShuffleSplit) and count == 1:
+        return f"one split, {splitter.test_size:.0%} of the rows score ({name})"
     known = inspect.getmodule(type(splitter)) is not None
     return (
         f"{count} {'fold' if count == 1 else 'folds'} of {name}{' (shuffled)' if shuffled and known else ''}"

@@ -9,7 +9,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from optuna_nb.models.baseline import paired_gain
-from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, ROUNDS, SETTING, Evaluation
+from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, PARTS, ROUNDS, SETTING, Evaluation
 from optuna_nb.models.problem import take_rows
 from optuna_nb.tuning.results import FOLD_SCORES
 
@@ -61,11 +61,14 @@ class Winner:
         learner = self._evaluation.learner
         if baseline is not None:
             fold = learner.folds[0]
+            scores, overlap = FOLD_SCORES, len(fold.score) / len(fold.train)
+            if len(learner.folds) == 1:  # no model but one each: parts of its scoring rows are compared
+                scores, overlap = PARTS, 0.0
             gain = paired_gain(
-                baseline.user_attrs.get(FOLD_SCORES, ()),
-                best.user_attrs.get(FOLD_SCORES, ()),
+                baseline.user_attrs.get(scores, ()),
+                best.user_attrs.get(scores, ()),
                 sign=learner.metric.sign,
-                overlap=len(fold.score) / len(fold.train),
+                overlap=overlap,
             )
             found = None if gain is None else [gain.mean, gain.low, gain.high]
             if study.user_attrs.get(GAIN) != found:

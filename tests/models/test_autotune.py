@@ -92,6 +92,29 @@ def test_catboosts_other_names_of_parameters_are_known(tuned, cancer, own):
     assert handle.best_model.is_fitted()
 
 
+def test_one_split_of_many_rows_has_an_interval_of_its_gain_from_parts_of_its_rows(tuned):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(25_000, 3))
+    y = (X.sum(axis=1) + rng.normal(size=25_000) > 0).astype(int)
+    study = tuned("xgboost", X, y, trials=3, cv=0.2, fix={"max_depth": 2}).study
+    first, best = study.trials[0], study.best_trial
+    mean, low, high = study.user_attrs["gain_over_defaults"]
+
+    assert len(first.user_attrs["part_scores"]) == 20
+    assert np.mean(first.user_attrs["part_scores"]) == pytest.approx(first.value)
+    assert mean == pytest.approx(first.value - best.value, rel=1e-3)
+    assert low < mean < high
+    assert (
+        study.user_attrs["autotune"]["splits"] == "one split, 20% of the rows score (StratifiedShuffleSplit)"
+    )
+
+
+def test_one_split_of_few_rows_has_no_interval(tuned, cancer):
+    study = tuned("xgboost", *cancer, trials=3, cv=0.2).study
+    assert study.trials[0].user_attrs["part_scores"] == []
+    assert "gain_over_defaults" not in study.user_attrs
+
+
 def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library_does(tuned, cancer):
     from xgboost import XGBClassifier
 
