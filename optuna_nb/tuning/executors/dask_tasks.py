@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.executors.packing import Parcel
 
 
-_SMALL = 100_000  # bytes of an objective that may go straight to each worker
-
-
 class _Task:
     """A task of one worker."""
 
@@ -118,8 +115,7 @@ class Tasks:
             copy = self._copies.get(worker)
             if copy is None or copy.status in ("cancelled", "lost", "error"):
                 key = f"{self._topic}-objective-{uuid.uuid4().hex[:8]}"
-                source = self._parcel if self._parcel.nbytes <= _SMALL else self._sent
-                copy = self._client.submit(keep, source, key=key, workers=[worker], pure=False)
+                copy = self._client.submit(keep, self._sent, key=key, workers=[worker], pure=False)
                 self._copies[worker] = copy
         return copy
 
