@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDS = 5
 _FEW_ROWS = 1_000  # below, the noise of one split decides between good trials
 _REPEATS_OF_FEW = 3
-_MANY_ROWS = (
-    50_000  # from here on one split says enough, and more trials find more (benchmarks/autotune/splits.py)
-)
+_MANY_ROWS = 50_000  # from here on one split says enough (benchmarks/autotune/splits.py)
 _MANY_OF_A_CLASS = 1_000
 _ONE_SPLIT = 0.2
 

@@ -2,8 +2,9 @@
 
 A loss that falls ever more slowly can also be seen to miss a limit. If it falls as a power
 of the rounds, what is still to come is the gain of the last window times the number of
-windows over the power; half is taken for the power, as a low learning rate, slow but
-steady, is not to be given up for being slow.
+windows over the power. The last two gains say the power, and an exponential's grows with
+the rounds; half of it is taken, for safety: a low learning rate, slow but steady, is not
+given up for being slow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import math
 
 _LEARNING = 3.0  # patience in rounds times learning rate: as much learning, whatever the rate
 _FEWEST, _MOST = 15, 100
-_POWER = 0.5  # of the rounds, with which a loss falls that falls slowly
+_SAFETY = 2.0
+_LEAST_POWER = 0.5  # of the rounds, with which a loss falls
 _LEAST_GAIN = 5e-4  # of the loss; less over the whole patience is not worth the rounds
 
 
@@ -52,7 +54,10 @@ class Patience:
     def _must_miss(self, limit: float) -> bool:
         if len(self._windows) < 3:  # noqa: PLR2004 - a gain after the first rise
             return False
-        last = self._windows[-2] - self._windows[-1]
-        if last <= 0:
+        before, middle, now = self._windows[-3:]
+        earlier, last = before - middle, middle - now
+        if earlier <= 0 or last <= 0:
             return False  # it rises or jumps: patience decides
-        return self._windows[-1] - last * len(self._windows) / _POWER > limit
+        count = len(self._windows)
+        power = math.log(earlier / last) / math.log(count / (count - 1)) - 1
+        return now - last * count / max(power / _SAFETY, _LEAST_POWER) > limit

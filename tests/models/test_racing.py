@@ -98,7 +98,7 @@ def test_a_curve_that_will_miss_the_limit_is_given_up_and_a_slow_one_that_will_r
     slow = 0.3 + 0.4 * np.exp(-rounds / 200)
 
     assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[1]
-    assert rounds_until_the_end(slow, limit=0.2, rate=0.02)[0] < 800
+    assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[0] < 800
     assert not rounds_until_the_end(slow, limit=0.31, rate=0.02)[1]
 
 
