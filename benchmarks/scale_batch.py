@@ -37,12 +37,11 @@ class SharedModel(FastTPESampler):
         self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         if self._left == 0:
-            observed = self._observe(study, trial, search_space)
-            if observed is None:
+            if self._gamma is None:
                 return super()._sample(study, trial, search_space)
             self._model = [
-                self._parzen_estimator_cls(values, search_space, self._parzen_estimator_parameters)
-                for values in observed
+                self._build_parzen_estimator(study, search_space, trials, handle_below=below)
+                for trials, below in zip(self._split(study, trial, self._gamma), (True, False), strict=True)
             ]
             self._left = self._size
         self._left -= 1

@@ -32,7 +32,6 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.tuning.fast_tpe import FastTPESampler
 from optuna_nb.tuning.reseeding import Place, ReseedingSampler, places, reseeder
 from optuna_nb.tuning.unpickling import guard
 
@@ -90,7 +89,7 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
 
 def _named_sampler(name: str, seed: int) -> BaseSampler:
     make: dict[str, Callable[[], BaseSampler]] = {
-        "tpe": partial(FastTPESampler, seed=seed),
+        "tpe": partial(_tpe(), seed=seed),
         "plaintpe": partial(TPESampler, seed=seed),
         "random": partial(optuna.samplers.RandomSampler, seed=seed),
         "grid": partial(_EveryCombination, seed=seed),
@@ -102,6 +101,15 @@ def _named_sampler(name: str, seed: int) -> BaseSampler:
         "brute": partial(_EveryCombination, seed=seed),
     }
     return make[name]()
+
+
+def _tpe() -> type[TPESampler]:
+    """Return the faster TPE, or Optuna's own where SciPy is not installed or Optuna has changed inside."""
+    try:
+        from optuna_nb.tuning.fast_tpe import FastTPESampler
+    except ImportError:
+        return TPESampler
+    return FastTPESampler
 
 
 class _EveryCombination(BruteForceSampler):
