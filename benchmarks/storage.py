@@ -111,7 +111,7 @@ def durable_trial(folder: Path) -> list[Row]:
         ),
     }
     rows += compare(
-        "durable trial, 5 params, random, NORMAL", "<= 1/50", slow, params=5, trials=20, repeats=15
+        "durable trial, 5 params, random, NORMAL", "<= 1/50", slow, params=5, trials=100, repeats=9
     )
     return rows
 
