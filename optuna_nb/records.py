@@ -309,6 +309,7 @@ class TuneOptions:
     timeout: float | None = None
     directions: tuple[str, ...] = ("minimize",)
     sampler: str | BaseSampler = "tpe"
+    batch: int = 1  # trials that TPE draws from one model
     pruner: str | BasePruner = "median"
     seed: int | None = None
     jobs: int | None = None  # trials at the same time; None: 1, or what the cluster has room for

@@ -42,6 +42,7 @@ def tune(
     timeout: float | str | None = None,
     directions: str | Sequence[str] | None = None,
     sampler: str | BaseSampler = "tpe",
+    batch: int = 1,
     pruner: str | BasePruner = "median",
     seed: int | None = None,
     jobs: int | None = None,
@@ -79,6 +80,7 @@ def tune(
         timeout: seconds after which no trial begins, or ``"90s"``, ``"10m"``, ``"2h"``.
         directions: ``"minimize"`` (default) or ``"maximize"``, one per value.
         sampler: tpe, random, grid, cmaes, gp, nsgaii, nsgaiii, qmc, brute, or an Optuna sampler.
+        batch: how many trials ``tpe`` draws from one model, where a cluster asks faster than it draws.
         pruner: median, hyperband, sha, percentile, wilcoxon, none, or an Optuna pruner.
         seed: start of all random numbers; None for one that is chosen and recorded.
         jobs: trials at the same time; None for one, or for all that a cluster has room for.
@@ -130,6 +132,7 @@ def tune(
         timeout=timeout,
         directions=named or ("minimize",),
         sampler=by_name("sampler", sampler, SAMPLERS, {}) if isinstance(sampler, str) else sampler,
+        batch=batch,
         pruner=by_name("pruner", pruner, PRUNERS, {}) if isinstance(pruner, str) else pruner,
         seed=seed,
         jobs=jobs,

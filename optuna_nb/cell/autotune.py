@@ -277,6 +277,7 @@ def refine_study(
         more=None,
         timeout=None,
         sampler=refinement.sampler,
+        batch=1,
         directions=(direction,),
         user_directions=False,
         warm_start=0,

@@ -81,6 +81,7 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_
         timeout=given.timeout,
         directions=tuple(named) or ("minimize",),
         sampler=by_name("sampler", given.sampler, SAMPLERS, namespace),
+        batch=given.batch,
         pruner=by_name("pruner", given.pruner, PRUNERS, namespace),
         seed=given.seed,
         jobs=given.jobs,
@@ -138,6 +139,7 @@ def tune_parser() -> LineParser:
         help="minimize or maximize, once per score",
     )
     add("--sampler", default="tpe", metavar="S", help=f"{', '.join(SAMPLERS)}, or a variable (default tpe)")
+    add("--batch", type=count, default=1, metavar="N", help="tpe draws so many trials from one model (1)")
     add(
         "--pruner",
         default="median",
@@ -256,6 +258,7 @@ def _check_numbers(options: TuneOptions) -> None:
     for flag, number, least in (
         ("--trials", options.trials, 1),
         ("--more", options.more, 1),
+        ("--batch", options.batch, 1),
         ("--jobs", options.jobs, 1),
         ("--warm-start", options.warm_start, 0),
         ("--seed", options.seed, 0),
@@ -300,6 +303,9 @@ def check(options: TuneOptions) -> None:
         raise InvalidOptionError(msg, code="NB105")
     if options.continue_old and options.warm_start:
         msg = "--continue stays in the old version and --warm-start begins a new one: give one of them"
+        raise InvalidOptionError(msg, code="NB105")
+    if options.batch > 1 and options.sampler != "tpe":
+        msg = "--batch is for `--sampler tpe`, whose model takes time: leave it out for another sampler"
         raise InvalidOptionError(msg, code="NB105")
     if not options.directions:
         msg = "directions is empty: give 'minimize' or 'maximize' for each score"

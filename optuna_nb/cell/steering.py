@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.handle import StudyHandle
 
 _KEPT = (
-    *("timeout", "jobs", "executor", "cluster"),
+    *("timeout", "batch", "jobs", "executor", "cluster"),
     *("durability", "buffer_size", "flush_seconds", "synchronous", "step_interval"),
 )
 

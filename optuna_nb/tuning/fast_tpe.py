@@ -6,6 +6,8 @@ in Python: :class:`ArrayEstimator`, which ``TPESampler`` takes by its
 parameter of each finished trial anew for every draw: here they enter a table of
 numbers once, and a trial whose parameters are drawn one by one splits the others
 into good and bad once. ``plaintpe`` is Optuna's sampler as it is.
+
+A batch goes further: so many trials that follow each other are drawn from one model.
 """
 
 from __future__ import annotations
@@ -20,16 +22,17 @@ from optuna.samplers._tpe.probability_distributions import (
     _BatchedCategoricalDistributions,
     _unique_inverse_2d,
 )
-from optuna.samplers._tpe.sampler import _split_trials
+from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
 from optuna.trial import TrialState
 from scipy.special import log_ndtr, ndtri_exp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+    _Split = tuple[list[FrozenTrial], list[FrozenTrial]]  # good, and other
+    _Model = tuple[dict[str, BaseDistribution], list[_ParzenEstimator]]
 
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 
@@ -131,39 +134,55 @@ def _quantile(q: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 class FastTPESampler(TPESampler):
-    """TPE as Optuna draws it; takes the arguments of :class:`optuna.samplers.TPESampler`."""
+    """TPE as Optuna draws it; takes the arguments of :class:`optuna.samplers.TPESampler`.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Args:
+        batch: trials that are drawn from one model. Those with numbers from k * batch to
+            (k + 1) * batch - 1 know nothing of each other, so that a resume draws the same.
+    """
+
+    def __init__(self, *args: Any, batch: int = 1, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._batch = batch
         self._parzen_estimator_cls = ArrayEstimator
         self._tables: dict[tuple[object, ...], tuple[dict[str, BaseDistribution], np.ndarray]] = {}
-        self._last: tuple[object, Any] = (None, None)  # trial, and how it splits the others
+        self._last: tuple[object, _Split, dict[tuple[str, ...], _Model]] = (None, ([], []), {})
 
     def _sample(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if self._gamma is None:  # Optuna chooses it at the first draw
-            return super()._sample(study, trial, search_space)
-        drawing, split = self._last
-        if drawing != (this := (study._storage, trial._trial_id)):  # noqa: SLF001
-            self._last = this, (split := self._split(study, trial, self._gamma))
-        good, other = (
-            self._build_parzen_estimator(study, search_space, trials, handle_below=trials is split[0])
-            for trials in split
-        )
+        good, other = self._models(study, trial, search_space)
         samples = good.sample(self._rng.rng, self._n_ei_candidates)
         chosen = self._compare(samples, self._compute_acquisition_func(samples, good, other))
         return {name: search_space[name].to_external_repr(value) for name, value in chosen.items()}
 
-    def _split(
-        self, study: Study, trial: FrozenTrial, gamma: Callable[[int], int]
-    ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    def _models(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> list[_ParzenEstimator]:
+        """Return the densities of good and of other trials, as the batch of the trial knows them."""
+        batch = range(first := trial.number - trial.number % self._batch, first + self._batch)
+        this = study._storage, study._study_id, trial._trial_id if self._batch == 1 else first  # noqa: SLF001
+        drawn, split, models = self._last
+        if drawn != this:
+            split, models = self._split(study, batch), {}
+            self._last = this, split, models
+        known, densities = models.get(tuple(search_space), ({}, []))
+        if known != search_space:
+            densities = [
+                self._build_parzen_estimator(study, search_space, trials, handle_below=trials is split[0])
+                for trials in split
+            ]
+            models[tuple(search_space)] = dict(search_space), densities
+        return densities
+
+    def _split(self, study: Study, batch: range) -> _Split:
         finished = (TrialState.COMPLETE, TrialState.PRUNED)
         states = (*finished, TrialState.RUNNING) if self._constant_liar else finished
         trials = study._get_trials(deepcopy=False, states=states, use_cache=not self._constant_liar)  # noqa: SLF001
-        trials = [other for other in trials if other.number != trial.number]
-        count = sum(other.state != TrialState.RUNNING for other in trials)
-        return _split_trials(study, trials, gamma(count))
+        trials = [trial for trial in trials if trial.number not in batch]
+        count = sum(trial.state != TrialState.RUNNING for trial in trials)
+        default = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
+        return _split_trials(study, trials, (self._gamma or default)(count))
 
     def _get_internal_repr(
         self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: Study

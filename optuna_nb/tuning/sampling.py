@@ -54,7 +54,9 @@ _UNTRACKED = frozenset(
 _CONTAINERS = (dict, list, set, bytearray)
 
 
-def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str]) -> ReseedingSampler:
+def make_sampler(
+    spec: str | BaseSampler, *, seed: int, directions: Sequence[str], batch: int = 1
+) -> ReseedingSampler:
     """Make the sampler of one study.
 
     Args:
@@ -62,6 +64,7 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
             object cannot serve two studies: it would mix what it remembers of them.
         seed: the study's; any integer from 0. It replaces a seed that the sampler has.
         directions: one per objective; only their number counts.
+        batch: trials that ``tpe`` draws from one model.
 
     Raises:
         InvalidOptionError: an unknown name, a negative seed, a sampler that cannot handle
@@ -74,7 +77,7 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
         _require("sampler", name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            sampler = _named_sampler(name, int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            sampler = _named_sampler(name, int(np.random.SeedSequence(seed).generate_state(1)[0]), batch)
     elif isinstance(spec, BaseSampler):
         sampler = _own_copy(spec.sampler if isinstance(spec, ReseedingSampler) else spec)
     else:
@@ -87,9 +90,9 @@ def make_sampler(spec: str | BaseSampler, *, seed: int, directions: Sequence[str
     return ReseedingSampler(sampler, seed)
 
 
-def _named_sampler(name: str, seed: int) -> BaseSampler:
+def _named_sampler(name: str, seed: int, batch: int) -> BaseSampler:
     make: dict[str, Callable[[], BaseSampler]] = {
-        "tpe": partial(_tpe(), seed=seed),
+        "tpe": partial(_tpe, seed, batch),
         "plaintpe": partial(TPESampler, seed=seed),
         "random": partial(optuna.samplers.RandomSampler, seed=seed),
         "grid": partial(_EveryCombination, seed=seed),
@@ -103,13 +106,13 @@ def _named_sampler(name: str, seed: int) -> BaseSampler:
     return make[name]()
 
 
-def _tpe() -> type[TPESampler]:
-    """Return the faster TPE, or Optuna's own where SciPy is not installed or Optuna has changed inside."""
+def _tpe(seed: int, batch: int) -> TPESampler:
+    """Make the faster TPE, or Optuna's own where SciPy is not installed or Optuna has changed inside."""
     try:
         from optuna_nb.tuning.fast_tpe import FastTPESampler
     except ImportError:
-        return TPESampler
-    return FastTPESampler
+        return TPESampler(seed=seed)
+    return FastTPESampler(seed=seed, batch=batch)
 
 
 class _EveryCombination(BruteForceSampler):

@@ -71,7 +71,9 @@ class Work:
         self.control = Control(prepared.target)
         self.slots = executor.slots
         self.directions = [d.name.lower() for d in storage.get_study_directions(prepared.version.study_id)]
-        sampler = sampling.make_sampler(options.sampler, seed=self.version.seed, directions=self.directions)
+        sampler = sampling.make_sampler(
+            options.sampler, seed=self.version.seed, directions=self.directions, batch=options.batch
+        )
         self.method = tuning_method(sampler.sampler)
         self.sampler_name = type(sampler.sampler).__name__
         exact = sampling.exact_resume(sampler.sampler)
@@ -252,6 +254,7 @@ def _plain_options(options: TuneOptions) -> dict[str, Any]:
         "executor",
         "directions",
         "sampler",
+        "batch",
         "pruner",
         "continue_old",
         "warm_start",

@@ -14,6 +14,7 @@ from optuna.samplers import TPESampler
 from optuna.samplers._tpe.parzen_estimator import _ParzenEstimator, _ParzenEstimatorParameters
 from optuna.samplers._tpe.sampler import default_weights
 
+import optuna_nb
 from optuna_nb.tuning.fast_tpe import ArrayEstimator, FastTPESampler
 from optuna_nb.tuning.sampling import make_sampler
 
@@ -203,3 +204,39 @@ def test_threads_that_share_a_sampler_do_not_disturb_each_other():
         thread.join()
     assert not errors
     assert len(study.trials) == 80
+
+
+def drawn_in_batches(values):
+    """Return the parameters of trials whose values are given, eight from one model."""
+    study = optuna.create_study(sampler=FastTPESampler(seed=1, batch=8))
+    study.optimize(
+        lambda trial: trial.suggest_float("x", 0, 1) + trial.suggest_int("n", 1, 9) + values[trial.number],
+        n_trials=len(values),
+    )
+    return [trial.params for trial in study.trials]
+
+
+def test_trials_of_a_batch_know_nothing_of_each_other():
+    plain, other = np.zeros(40), np.zeros(40)
+    other[17] = -100  # the batch is 16 to 23
+    assert drawn_in_batches(plain)[:24] == drawn_in_batches(other)[:24]
+    assert drawn_in_batches(plain)[24] != drawn_in_batches(other)[24]
+
+
+def test_a_batch_goes_on_where_it_was_interrupted(tmp_path):
+    def objective(trial):
+        return (trial.suggest_float("x", 0, 1) - 0.3) ** 2 + trial.suggest_int("n", 1, 9)
+
+    def params(file, *totals):
+        for trials in totals:  # a kernel each, as nothing of the sampler is kept
+            handle = optuna_nb.tune(
+                objective, name="s", trials=trials, seed=1, batch=8, storage=f"sqlite:///{file}", wait=True
+            )
+        return [trial.params for trial in handle.study.trials]
+
+    assert params(tmp_path / "a.db", 13, 21, 30) == params(tmp_path / "b.db", 30)
+
+
+def test_a_batch_is_for_tpe_alone():
+    with pytest.raises(optuna_nb.OptunaNBError, match=r"--batch is for `--sampler tpe`"):
+        optuna_nb.tune(lambda _: 0.0, name="s", sampler="random", batch=4)
