@@ -47,12 +47,13 @@ the kernel can do. One half of a trial's cost is messages, Dask's and ours; the 
 grows with the trials of the study and with those in flight. What helps then, the cheapest first:
 
 1. Let a trial do more: all folds, or several seeds. Ten times longer trials feed ten times the workers.
-2. Take a sampler that does not read the study: `--sampler random` or `qmc` (the last column). With thousands
+2. `--batch 4` or more draws so many trials from one model of TPE, for half of its time (the table below).
+3. Take a sampler that does not read the study: `--sampler random` or `qmc` (the last column). With thousands
    of trials in flight TPE knows little more than they do.
-3. With `--pruner hyperband` or `sha` report fewer steps: each one is a question to the kernel, as these
+4. With `--pruner hyperband` or `sha` report fewer steps: each one is a question to the kernel, as these
    pruners read the trials in flight. The others judge steps shorter than 0.2 s where the trial runs.
-4. `--durability pooled` commits many trials at once.
-5. Split the search: a study a kernel, each with its part of the workers, on one PostgreSQL server.
+5. `--durability pooled` commits many trials at once.
+6. Split the search: a study a kernel, each with its part of the workers, on one PostgreSQL server.
 """
 
 
