@@ -43,10 +43,10 @@ _IDLE_SECONDS = 4.0
 _WORKERS = (1, 16, 128, 1000)
 _ADVICE = """\
 Beyond that no trial is lost and none is wrong: workers wait for their next trial, and the rate stays at what
-the kernel can do. One half of a trial's cost is messages, Dask's and ours; the other is the sampler, which
-grows with the trials of the study and with those in flight. What helps then, the cheapest first:
+the kernel can do. Most of a trial's cost is the sampler, which grows with the trials of the study and with
+those in flight; the rest is messages, Dask's and ours. What helps then, the cheapest first:
 
-1. Let a trial do more: all folds, or several seeds. Ten times longer trials feed ten times the workers.
+1. Let a trial do more: all folds, or several seeds. Longer trials feed more workers (the table).
 2. `--batch 4` or more draws so many trials from one model of TPE, for half of its time (the table below).
 3. Take a sampler that does not read the study: `--sampler random` or `qmc` (the last column). With thousands
    of trials in flight TPE knows little more than they do.

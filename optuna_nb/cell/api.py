@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import DEFAULT_STORAGE
@@ -42,7 +43,7 @@ def tune(
     timeout: float | str | None = None,
     directions: str | Sequence[str] | None = None,
     sampler: str | BaseSampler = "tpe",
-    batch: int = 1,
+    batch: int | None = 1,
     pruner: str | BasePruner = "median",
     seed: int | None = None,
     jobs: int | None = None,
@@ -127,15 +128,15 @@ def tune(
     options = TuneOptions(
         name=name,
         storage=str(storage or default_storage()),
-        trials=trials,
-        more=more,
+        trials=_plain(trials),
+        more=_plain(more),
         timeout=timeout,
         directions=named or ("minimize",),
         sampler=by_name("sampler", sampler, SAMPLERS, {}) if isinstance(sampler, str) else sampler,
-        batch=batch,
+        batch=1 if batch is None else _plain(batch),
         pruner=by_name("pruner", pruner, PRUNERS, {}) if isinstance(pruner, str) else pruner,
-        seed=seed,
-        jobs=jobs,
+        seed=_plain(seed),
+        jobs=_plain(jobs),
         executor=executor or default_executor(cluster),
         cluster=cluster,
         metric=metric,
@@ -144,19 +145,24 @@ def tune(
         notes=notes,
         tags=(tags,) if isinstance(tags, str) else tuple(tags),
         continue_old=continue_,
-        warm_start=warm_start,
+        warm_start=_plain(warm_start),
         user_directions=bool(named),
         durability=durability,
-        buffer_size=buffer_size,
+        buffer_size=_plain(buffer_size),
         flush_seconds=flush_seconds,
         synchronous=synchronous,
-        step_interval=step_interval,
+        step_interval=_plain(step_interval),
         fix=fix,
         keep_log=log,
     )
     check(options)
     handle = start(read_callable(objective, _shell()), options)
     return handle.wait() if wait else handle
+
+
+def _plain(number: Any) -> Any:
+    """Turn an integer of numpy into one of Python; anything else is checked later."""
+    return int(number) if isinstance(number, Integral) and not isinstance(number, bool) else number
 
 
 def load(name: str, storage: str | None = None) -> StudyHandle:

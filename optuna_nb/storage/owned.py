@@ -58,6 +58,7 @@ class OwnedStudy:
         known = self.memory.has(trial._trial_id)
         (self.memory.replace if known else self.memory.add)(trial)
         self.memory.in_flight.discard(trial._trial_id)
+        self.memory.waiting.discard(trial._trial_id)
         self.ledger.add_trial(encode(trial, self.memory.study_id), row_is_there=known)
         self.ledger.flush()
 

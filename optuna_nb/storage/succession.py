@@ -40,7 +40,7 @@ def put_in_order(ledger: Ledger, memory: StudyMemory) -> list[FrozenTrial]:
         live.take_requests(connection, study_id)  # they were meant for a run that is over
         if ledger.lease.succeeded_dead_owner:
             if not in_flight and _was_in_a_trial(connection, study_id):
-                in_flight = [memory.next_number()]
+                in_flight = [_next_number(memory)]
             deadly = _count_deaths(connection, study_id, in_flight)
             # Dying from here to the first trial is no death of a trial.
             connection.execute(
@@ -50,10 +50,17 @@ def put_in_order(ledger: Ledger, memory: StudyMemory) -> list[FrozenTrial]:
             deadly = []
     failed = [_as_failed(trial, "its program ended") for trial in memory.select((TrialState.RUNNING,))]
     for number in deadly:
-        if memory.by_number(number) is None:
-            trial = running_trial(ledger.take_trial_id(), number)
+        known = memory.by_number(number)
+        if known is None or known.state == TrialState.WAITING:  # an enqueued one waits until it has ended
+            trial = known or running_trial(ledger.take_trial_id(), number)
             failed.append(_as_failed(trial, "the kernel died twice in this trial"))
     return failed
+
+
+def _next_number(memory: StudyMemory) -> int:
+    """Return the number of the trial that is asked for next: enqueued ones come first."""
+    waiting = memory.select((TrialState.WAITING,))
+    return waiting[0].number if waiting else memory.next_number()
 
 
 def retried_trials(database: StudyDatabase, study_id: int) -> list[int]:
@@ -91,5 +98,6 @@ def _as_failed(trial: FrozenTrial, cause: str) -> FrozenTrial:
     failed = changed(trial)
     failed.state = TrialState.FAIL
     failed.datetime_complete = datetime.now()  # noqa: DTZ005 - Optuna's trials carry local time
+    failed.datetime_start = trial.datetime_start or failed.datetime_complete
     failed.system_attrs = {**trial.system_attrs, CAUSE: cause}
     return failed

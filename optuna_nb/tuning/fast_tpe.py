@@ -1,11 +1,15 @@
-"""Optuna's TPE in less time: the same draws, but for the rounding of the last digits (1e-9 at most).
+"""Optuna's TPE in less time: the same draws, but for the rounding of the last digits.
+
+Parameters are equal to 1e-9, unless two candidates are equally good to the last digits
+(then the other one may be taken) or a grid has more than 1e9 cells.
 
 Two things take Optuna long. It computes the normal distribution number by number
 in Python: :class:`ArrayEstimator`, which ``TPESampler`` takes by its
 ``_parzen_estimator_cls``, asks SciPy for whole arrays. And it reads each
 parameter of each finished trial anew for every draw: here they enter a table of
 numbers once, and a trial whose parameters are drawn one by one splits the others
-into good and bad once. ``plaintpe`` is Optuna's sampler as it is.
+into good and bad once: what ends meanwhile counts from the next trial on.
+``plaintpe`` is Optuna's sampler as it is.
 
 A batch goes further: so many trials that follow each other are drawn from one model.
 """
@@ -31,10 +35,11 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    _Split = tuple[list[FrozenTrial], list[FrozenTrial]]  # good, and other
+    _Split = tuple[list[FrozenTrial], list[FrozenTrial]] | None  # good, and other
     _Model = tuple[dict[str, BaseDistribution], list[_ParzenEstimator]]
 
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
+_BATCHES = 8  # that are kept, as those in flight may draw by turns
 
 
 class ArrayEstimator(_ParzenEstimator):
@@ -62,7 +67,7 @@ class ArrayEstimator(_ParzenEstimator):
         weights, distributions = self._mixture_distribution
         smooth = {}
         with np.errstate(divide="ignore", invalid="ignore"):
-            total = np.tile(np.log(weights), (next(iter(samples_dict.values())).size, 1))
+            total = np.zeros((next(iter(samples_dict.values())).size, weights.size))
             for name, distribution in zip(self._search_space, distributions, strict=True):
                 if isinstance(distribution, _BatchedCategoricalDistributions):
                     total += np.log(distribution.weights).T[samples_dict[name].astype(np.int64)]
@@ -80,6 +85,7 @@ class ArrayEstimator(_ParzenEstimator):
                     z *= z
                     z *= 0.5
                     total -= z
+            total += np.log(weights)  # last, as Optuna rounds so
             total[~(total < np.inf)] = -np.inf  # under kernels that lie too far outside to have a mass
             most = total.max(axis=1, keepdims=True)
             most[np.isneginf(most)] = 0
@@ -138,7 +144,8 @@ class FastTPESampler(TPESampler):
 
     Args:
         batch: trials that are drawn from one model. Those with numbers from k * batch to
-            (k + 1) * batch - 1 know nothing of each other, so that a resume draws the same.
+            (k + 1) * batch - 1 know nothing of each other, so that a resume draws the same;
+            where fewer trials than ``n_startup_trials`` came before, they are drawn at random.
     """
 
     def __init__(self, *args: Any, batch: int = 1, **kwargs: Any) -> None:
@@ -146,26 +153,33 @@ class FastTPESampler(TPESampler):
         self._batch = batch
         self._parzen_estimator_cls = ArrayEstimator
         self._tables: dict[tuple[object, ...], tuple[dict[str, BaseDistribution], np.ndarray]] = {}
-        self._last: tuple[object, _Split, dict[tuple[str, ...], _Model]] = (None, ([], []), {})
+        self._batches: dict[object, tuple[_Split, dict[tuple[str, ...], _Model]]] = {}  # the newest
 
     def _sample(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        good, other = self._models(study, trial, search_space)
+        densities = self._densities(study, trial, search_space)
+        if densities is None:
+            draw = self._random_sampler.sample_independent
+            return {name: draw(study, trial, name, it) for name, it in search_space.items()}
+        good, other = densities
         samples = good.sample(self._rng.rng, self._n_ei_candidates)
         chosen = self._compare(samples, self._compute_acquisition_func(samples, good, other))
         return {name: search_space[name].to_external_repr(value) for name, value in chosen.items()}
 
-    def _models(
+    def _densities(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> list[_ParzenEstimator]:
-        """Return the densities of good and of other trials, as the batch of the trial knows them."""
+    ) -> list[_ParzenEstimator] | None:
+        """Return what the batch knows of good and of other trials, None where that is too little."""
         batch = range(first := trial.number - trial.number % self._batch, first + self._batch)
         this = study._storage, study._study_id, trial._trial_id if self._batch == 1 else first  # noqa: SLF001
-        drawn, split, models = self._last
-        if drawn != this:
-            split, models = self._split(study, batch), {}
-            self._last = this, split, models
+        if this not in self._batches:
+            for oldest in list(self._batches)[: 1 - _BATCHES]:
+                self._batches.pop(oldest, None)
+            self._batches[this] = self._split(study, batch), {}
+        split, models = self._batches[this]
+        if split is None:
+            return None
         known, densities = models.get(tuple(search_space), ({}, []))
         if known != search_space:
             densities = [
@@ -181,6 +195,8 @@ class FastTPESampler(TPESampler):
         trials = study._get_trials(deepcopy=False, states=states, use_cache=not self._constant_liar)  # noqa: SLF001
         trials = [trial for trial in trials if trial.number not in batch]
         count = sum(trial.state != TrialState.RUNNING for trial in trials)
+        if len(batch) > 1 and count < self._n_startup_trials:
+            return None
         default = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
         return _split_trials(study, trials, (self._gamma or default)(count))
 

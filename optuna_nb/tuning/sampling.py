@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
 PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
-_NEEDS = {"cmaes": ("cmaes",), "gp": ("torch", "scipy"), "qmc": ("scipy",), "wilcoxon": ("scipy",)}
+_NEEDS = {"cmaes": ("cmaes",), "gp": ("torch",)}
 _SHARED = frozenset(
     {"random", "secrets", "time", "torch", "uuid"}
 )  # modules that answer differently each time
@@ -74,7 +74,7 @@ def make_sampler(
         raise InvalidOptionError(f"the seed is {seed}: give one that is 0 or more", code="NB104")
     if isinstance(spec, str):
         name = _known(spec, SAMPLERS, "sampler")
-        _require("sampler", name)
+        _require(name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             sampler = _named_sampler(name, int(np.random.SeedSequence(seed).generate_state(1)[0]), batch)
@@ -107,10 +107,13 @@ def _named_sampler(name: str, seed: int, batch: int) -> BaseSampler:
 
 
 def _tpe(seed: int, batch: int) -> TPESampler:
-    """Make the faster TPE, or Optuna's own where SciPy is not installed or Optuna has changed inside."""
+    """Make the faster TPE, or Optuna's own where Optuna has changed inside."""
     try:
         from optuna_nb.tuning.fast_tpe import FastTPESampler
-    except ImportError:
+    except ImportError as error:
+        if batch > 1:
+            msg = f"--batch does not work with Optuna {optuna.__version__}: leave it out"
+            raise InvalidOptionError(msg, code="NB118") from error
         return TPESampler(seed=seed)
     return FastTPESampler(seed=seed, batch=batch)
 
@@ -142,7 +145,7 @@ def _own_copy(sampler: BaseSampler) -> BaseSampler:
 def _prepare(part: object, objectives: int) -> None:
     """Make one part of a sampler fit for a new study: safe, and without memory of another one."""
     if isinstance(part, CmaEsSampler):
-        _require("sampler", "cmaes")
+        _require("cmaes")
         if objectives > 1:
             raise InvalidOptionError(
                 f"CMA-ES handles one objective and there are {objectives}: use nsgaii, nsgaiii, tpe or gp",
@@ -169,12 +172,12 @@ def _known(name: str, names: Sequence[str], what: str) -> str:
     raise InvalidOptionError(f"no {what} is called {name!r}: {hint}", code="NB112")
 
 
-def _require(what: str, name: str) -> None:
+def _require(name: str) -> None:
     missing = [package for package in _NEEDS.get(name, ()) if importlib.util.find_spec(package) is None]
     if missing:
         packages = " ".join(missing)
         raise InvalidOptionError(
-            f"the {what} {name!r} needs {packages}: pip install {packages}", code="NB118"
+            f"the sampler {name!r} needs {packages}: pip install {packages}", code="NB118"
         )
 
 
@@ -288,7 +291,6 @@ def make_pruner(spec: str | BasePruner) -> BasePruner:
             code="NB112",
         )
     name = _known(spec, PRUNERS, "pruner")
-    _require("pruner", name)
     make: dict[str, Callable[[], BasePruner]] = {
         "median": optuna.pruners.MedianPruner,
         "hyperband": _AnchoredHyperband,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.resume import Prepared
 
 _logger = logging.getLogger("optuna_nb")
-_LIBRARIES = ("optuna_nb", "optuna", "numpy", "pandas", "scikit-learn", "xgboost", "catboost")
+_LIBRARIES = ("optuna_nb", "optuna", "numpy", "scipy", "pandas", "scikit-learn", "xgboost", "catboost")
 
 
 class Work:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 
+import numpy as np
 import pytest
 
 import optuna_nb
@@ -114,3 +115,18 @@ def test_a_function_of_the_notebook_is_frozen_with_its_names(shell, trial):
     frozen = read_callable(shell.user_ns["score"], shell)
     shell.run_cell("X = 2")
     assert frozen.evaluate(trial) == 1
+
+
+def test_whole_numbers_of_numpy_are_those_of_python(tmp_path):
+    handle = optuna_nb.tune(
+        lambda trial: trial.suggest_float("x", 0, 1),
+        name="s",
+        trials=np.int64(3),
+        batch=np.int64(2),
+        jobs=np.int32(1),
+        seed=np.uint8(1),
+        storage=f"sqlite:///{tmp_path / 'a.db'}",
+        wait=True,
+    )
+    flags = handle.runs["config"].iloc[0]["flags"]
+    assert (flags["trials"], flags["batch"], flags["jobs"]) == (3, 2, 1)

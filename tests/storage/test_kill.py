@@ -4,6 +4,7 @@ import json
 import sqlite3
 from contextlib import closing
 
+import optuna
 import pytest
 
 from harness import stored
@@ -124,6 +125,22 @@ def test_a_trial_that_takes_its_kernel_down_twice_is_failed_and_passed_over(nurs
             "SELECT value_json FROM trial_system_attributes WHERE value_json LIKE '%died%'"
         ).fetchone()
     assert json.loads(cause) == "the kernel died twice in this trial"
+
+
+@pytest.mark.parametrize("ticks", [True, False], ids=["seen in the live table", "too young for it"])
+def test_an_enqueued_trial_that_takes_its_kernel_down_twice_is_failed_and_no_other(nursery, path, ticks):
+    nursery.run(LIVE, path=str(path), case="random", trials=2)
+    study = optuna.load_study(study_name=NAME, storage=f"sqlite:///{path}")
+    for x in (1.5, 2.5):
+        study.enqueue_trial({"x": x})
+    for number in (2, 2, 3):
+        child = nursery.spawn("harness.deaths:draw_and_wait", path=str(path), ticks=ticks)
+        assert child.hear() == [number, (number - 0.5).hex()]
+        child.kill()
+    nursery.run(LIVE, path=str(path), case="random", trials=5)
+    trials = optuna.load_study(study_name=NAME, storage=f"sqlite:///{path}").trials
+    assert [t.state.name for t in trials] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert trials[3].params["x"] == 2.5
 
 
 def test_a_kill_while_a_study_is_opened_is_not_a_death_of_the_trial_that_is_next(nursery, path):

@@ -182,9 +182,13 @@ def test_a_sampler_that_serves_two_studies_mixes_nothing_up():
         assert trials(ours, objective, ["minimize"], 30) == approximately(expected)
 
 
-def test_without_scipy_it_is_the_sampler_of_optuna(monkeypatch):
+def test_with_an_optuna_that_is_another_inside_it_is_the_sampler_of_optuna(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna_nb.tuning.fast_tpe", None)
     assert type(make_sampler("tpe", seed=1, directions=["minimize"]).sampler) is TPESampler
+    with pytest.raises(
+        optuna_nb.OptunaNBError, match=r"--batch does not work with Optuna \d.*: leave it out"
+    ):
+        make_sampler("tpe", seed=1, directions=["minimize"], batch=4)
 
 
 def test_threads_that_share_a_sampler_do_not_disturb_each_other():
@@ -218,9 +222,9 @@ def drawn_in_batches(values):
 
 def test_trials_of_a_batch_know_nothing_of_each_other():
     plain, other = np.zeros(40), np.zeros(40)
-    other[17] = -100  # the batch is 16 to 23
+    other[17] = 100  # the batch is 16 to 23
     assert drawn_in_batches(plain)[:24] == drawn_in_batches(other)[:24]
-    assert drawn_in_batches(plain)[24] != drawn_in_batches(other)[24]
+    assert drawn_in_batches(plain)[24:] != drawn_in_batches(other)[24:]
 
 
 def test_a_batch_goes_on_where_it_was_interrupted(tmp_path):
@@ -240,3 +244,12 @@ def test_a_batch_goes_on_where_it_was_interrupted(tmp_path):
 def test_a_batch_is_for_tpe_alone():
     with pytest.raises(optuna_nb.OptunaNBError, match=r"--batch is for `--sampler tpe`"):
         optuna_nb.tune(lambda _: 0.0, name="s", sampler="random", batch=4)
+
+
+def test_candidates_that_tie_are_told_apart_as_by_optuna():
+    def objective(trial):
+        return trial.suggest_categorical("a", [True, False]) + trial.suggest_categorical("b", [True, False])
+
+    for seed in (4, 5, 8, 23):
+        expected = trials(TPESampler(seed=seed), objective, ["minimize"], 90)
+        assert trials(FastTPESampler(seed=seed), objective, ["minimize"], 90) == expected

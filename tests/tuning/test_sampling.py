@@ -568,7 +568,7 @@ def test_a_wrong_pruner_is_refused_in_one_line(spec, word):
     assert word in one_line(error)
 
 
-@pytest.mark.parametrize(("name", "package"), [("gp", "torch"), ("cmaes", "cmaes"), ("qmc", "scipy")])
+@pytest.mark.parametrize(("name", "package"), [("gp", "torch"), ("cmaes", "cmaes")])
 def test_a_missing_package_is_named_with_its_cure(name, package, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
