@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.stopping import Limit
+
 MOST_ROUNDS = 1500
 SLOWER = 4  # that the winner learns on all rows, in as many times the rounds
 _LOSS = {Task.BINARY: "Logloss", Task.MULTICLASS: "MultiClass", Task.REGRESSION: "RMSE"}
@@ -78,7 +80,7 @@ class CatBoostLearner(Learner):
         params: Mapping[str, Any],
         threads: int,
         cancelled: threading.Event,
-        limit: float | None = None,
+        limit: Limit | None = None,
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
         values = self._native(params)

@@ -22,6 +22,7 @@ from optuna_nb.models.folds import apart
 from optuna_nb.models.metrics import as_estimator
 from optuna_nb.models.problem import take_rows
 from optuna_nb.models.shared import Shared
+from optuna_nb.models.stopping import Limit
 from optuna_nb.models.threads import fitting_threads, in_order
 from optuna_nb.tuning.executors.asking import ask_study
 from optuna_nb.tuning.executors.cores import cores_of_a_worker, share
@@ -130,7 +131,8 @@ class Evaluation:
         self, trial: Trial, params: Mapping[str, Any], rivals: NDArray[np.float64]
     ) -> tuple[list[FoldFit], list[float]]:
         sign = self.learner.metric.sign
-        limit = None if len(rivals) == 0 else racing.limit_of_first(rivals)
+        loss = None if len(rivals) == 0 else racing.limit_of_first(rivals)
+        limit = None if loss is None else Limit(loss, in_haste=len(rivals) < racing.RIVALS)
         fits: list[FoldFit] = []
         losses: list[float] = []
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna_nb.models.metrics import Metric
     from optuna_nb.models.problem import Problem
     from optuna_nb.models.spaces import Space
+    from optuna_nb.models.stopping import Limit
 
 CATEGORIES_IMPORT = "from optuna_nb.models.categories import Categories"
 
@@ -137,7 +138,7 @@ class Learner(ABC):
         params: Mapping[str, Any],
         threads: int,
         cancelled: threading.Event,
-        limit: float | None = None,
+        limit: Limit | None = None,
     ) -> FoldFit:
         """Fit the training rows of a fold, stopping early by its scoring rows.
 
@@ -146,7 +147,7 @@ class Learner(ABC):
             params: Of the trial; with a number of rounds nothing stops early.
             threads: Of the model.
             cancelled: Set when the result is no longer wanted; fitting may end at once.
-            limit: Boosting may end once its loss is sure to stay above.
+            limit: Boosting may end once its loss will stay above.
         """
 
     @abstractmethod

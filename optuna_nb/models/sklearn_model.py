@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.stopping import Limit
+
 CLASSIFIERS = {
     "hist_gradient_boosting": ensemble.HistGradientBoostingClassifier,
     "random_forest": ensemble.RandomForestClassifier,
@@ -110,7 +112,7 @@ class SklearnLearner(Learner):
         params: Mapping[str, Any],
         threads: int,
         cancelled: threading.Event,
-        limit: float | None = None,  # noqa: ARG002 - it has no rounds that could be watched
+        limit: Limit | None = None,  # noqa: ARG002 - it has no rounds that could be watched
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
         rows = self.folds[fold]

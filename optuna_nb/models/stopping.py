@@ -4,18 +4,33 @@ A loss that falls ever more slowly can also be seen to miss a limit. If it falls
 of the rounds, what is still to come is the gain of the last window times the number of
 windows over the power. The last two gains say the power, and an exponential's grows with
 the rounds; half of it is taken, for safety: a low learning rate, slow but steady, is not
-given up for being slow.
+given up for being slow. At the beginning of a study haste pays: a good setting soon makes
+all that follows cheaper. There the gains are taken for an exponential's.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 _LEARNING = 3.0  # patience in rounds times learning rate: as much learning, whatever the rate
 _FEWEST, _MOST = 15, 100
 _SAFETY = 2.0
+_SLOWEST_DECAY = 0.9  # in haste: of a window's gain against the one before
 _LEAST_POWER = 0.5  # of the rounds, with which a loss falls
 _LEAST_GAIN = 5e-4  # of the loss; less over the whole patience is not worth the rounds
+
+
+class Limit(NamedTuple):
+    """What a fit has to reach to be of any use.
+
+    Attributes:
+        loss: To be reached.
+        in_haste: Whether a fit that falls slowly may be given up too early.
+    """
+
+    loss: float
+    in_haste: bool = False
 
 
 class Patience:
@@ -23,13 +38,13 @@ class Patience:
 
     Args:
         learning_rate: Of the boosting.
-        limit: Loss that must be reached for the fit to be of any use; None without.
+        limit: What the fit has to reach; None without.
 
     Attributes:
         gave_up: Whether the fit ended as it would have missed the limit.
     """
 
-    def __init__(self, learning_rate: float, limit: float | None = None) -> None:
+    def __init__(self, learning_rate: float, limit: Limit | None = None) -> None:
         self.gave_up = False
         self._limit = limit
         self._windows: list[float] = []  # the loss at the end of each window
@@ -51,13 +66,18 @@ class Patience:
             self.gave_up = self._must_miss(self._limit)
         return self.gave_up or self._since >= self.rounds
 
-    def _must_miss(self, limit: float) -> bool:
+    def _must_miss(self, limit: Limit) -> bool:
         if len(self._windows) < 3:  # noqa: PLR2004 - a gain after the first rise
             return False
         before, middle, now = self._windows[-3:]
         earlier, last = before - middle, middle - now
         if earlier <= 0 or last <= 0:
             return False  # it rises or jumps: patience decides
-        count = len(self._windows)
-        power = math.log(earlier / last) / math.log(count / (count - 1)) - 1
-        return now - last * count / max(power / _SAFETY, _LEAST_POWER) > limit
+        if limit.in_haste:
+            decay = min(last / earlier, _SLOWEST_DECAY)
+            to_come = _SAFETY * last * decay / (1 - decay)
+        else:
+            count = len(self._windows)
+            power = math.log(earlier / last) / math.log(count / (count - 1)) - 1
+            to_come = last * count / max(power / _SAFETY, _LEAST_POWER)
+        return now - to_come > limit.loss

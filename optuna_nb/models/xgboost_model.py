@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.stopping import Limit
+
 MOST_ROUNDS = 2000
 PARALLEL_TREES = 4  # of the winner in each round (benchmarks/autotune/winner.py)
 MOST_MORE_ROUNDS = 1.25  # as for 5 folds: all rows are 5/4 of those of a fold
@@ -75,7 +77,7 @@ class XGBoostLearner(Learner):
         params: Mapping[str, Any],
         threads: int,
         cancelled: threading.Event,
-        limit: float | None = None,
+        limit: Limit | None = None,
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
         rounds = _plain(params).get("n_estimators")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from optuna_nb.models.racing import expected, is_hopeless, limit_of_first
-from optuna_nb.models.stopping import Patience
+from optuna_nb.models.stopping import Limit, Patience
 
 
 def rivals(rng, noise=0.01, count=8, folds=5):
@@ -77,8 +77,8 @@ def test_with_one_split_the_limit_is_the_best_score_so_far():
     assert limit_of_first(np.empty((0, 1))) is None
 
 
-def rounds_until_the_end(curve, limit=None, rate=0.1):
-    patience = Patience(rate, limit)
+def rounds_until_the_end(curve, limit=None, rate=0.1, *, in_haste=False):
+    patience = Patience(rate, None if limit is None else Limit(limit, in_haste))
     for k, loss in enumerate(curve, 1):
         if patience.is_over(loss):
             return k, patience.gave_up
@@ -108,3 +108,11 @@ def test_a_loss_that_falls_as_a_power_of_the_rounds_is_not_given_up_while_it_may
 
     assert not rounds_until_the_end(curve, limit=curve.min(), rate=0.03)[1]
     assert rounds_until_the_end(curve, limit=0.2, rate=0.03)[1]
+
+
+def test_in_haste_a_slow_loss_is_given_up_although_it_would_reach_the_limit():
+    curve = 0.3 + 0.5 * np.arange(1, 1_500) ** -0.5
+
+    assert rounds_until_the_end(curve, limit=curve.min(), rate=0.03, in_haste=True)[1]
+    assert not rounds_until_the_end(curve, limit=curve.min(), rate=0.03)[1]
+    assert not rounds_until_the_end(curve, limit=0.4, rate=0.03, in_haste=True)[1]
