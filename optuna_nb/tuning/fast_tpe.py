@@ -17,7 +17,7 @@ A batch goes further: so many trials that follow each other are drawn from one m
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from optuna.samplers import TPESampler
@@ -139,6 +139,14 @@ def _quantile(q: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.asarray(np.where(right, -x, x))
 
 
+class _Table(NamedTuple):
+    """Parameters of trials as Optuna computes with them; threads may share it."""
+
+    space: dict[str, BaseDistribution]
+    rows: np.ndarray  # finished trials by number; NaN where they are not known
+    running: dict[int, tuple[FrozenTrial, np.ndarray]]
+
+
 class FastTPESampler(TPESampler):
     """TPE as Optuna draws it; takes the arguments of :class:`optuna.samplers.TPESampler`.
 
@@ -152,7 +160,7 @@ class FastTPESampler(TPESampler):
         super().__init__(*args, **kwargs)
         self._batch = batch
         self._parzen_estimator_cls = ArrayEstimator
-        self._tables: dict[tuple[object, ...], tuple[dict[str, BaseDistribution], np.ndarray]] = {}
+        self._tables: dict[tuple[object, ...], _Table] = {}
         self._batches: dict[object, tuple[_Split, dict[tuple[str, ...], _Model]]] = {}  # the newest
 
     def _sample(
@@ -205,22 +213,29 @@ class FastTPESampler(TPESampler):
     ) -> dict[str, np.ndarray]:
         numbers = np.fromiter((trial.number for trial in trials), int, len(trials))
         table = self._table(study, search_space, numbers.max(initial=-1) + 1)
-        found = table[numbers]
+        found = table.rows[numbers]
         for row in np.flatnonzero(np.isnan(found[:, 0])).tolist():
-            params = self._get_params(trials[row], study)
-            if search_space.keys() <= params.keys():
-                found[row] = [d.to_internal_repr(params[name]) for name, d in search_space.items()]
-                if trials[row].state.is_finished():  # and will never change
-                    table[numbers[row]] = found[row]
+            trial = trials[row]
+            known, values = table.running.get(trial.number, (None, None))
+            if known is not trial:  # a storage puts another object in the place of a trial that changes
+                params = self._get_params(trial, study)
+                if not search_space.keys() <= params.keys():
+                    continue
+                values = np.array([d.to_internal_repr(params[name]) for name, d in search_space.items()])
+                if trial.state.is_finished():
+                    table.rows[trial.number] = values
+                    table.running.pop(trial.number, None)
+                else:
+                    table.running[trial.number] = trial, values
+            found[row] = values
         return dict(zip(search_space, found[~np.isnan(found[:, 0])].T, strict=True))
 
-    def _table(self, study: Study, search_space: dict[str, BaseDistribution], rows: int) -> np.ndarray:
-        """Return the parameters of trials by number, NaN where they are not known; threads may share it."""
+    def _table(self, study: Study, search_space: dict[str, BaseDistribution], count: int) -> _Table:
         key = (study._storage, study._study_id, *search_space)  # noqa: SLF001
-        space, table = self._tables.get(key, (search_space, np.empty((0, len(search_space)))))
-        if space != search_space:
-            table = table[:0]
-        if len(table) < rows:
-            table = np.append(table, np.full((rows + 64, len(search_space)), np.nan), axis=0)
-            self._tables[key] = (dict(search_space), table)
+        table = self._tables.get(key)
+        if table is None or table.space != search_space:
+            table = self._tables[key] = _Table(dict(search_space), np.empty((0, len(search_space))), {})
+        if len(table.rows) < count:
+            more = np.full((count + 64, len(search_space)), np.nan)
+            table = self._tables[key] = table._replace(rows=np.append(table.rows, more, axis=0))
         return table
