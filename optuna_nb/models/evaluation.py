@@ -132,7 +132,9 @@ class Evaluation:
     ) -> tuple[list[FoldFit], list[float]]:
         sign = self.learner.metric.sign
         loss = None if len(rivals) == 0 else racing.limit_of_first(rivals)
-        limit = None if loss is None else Limit(loss, in_haste=len(rivals) < racing.RIVALS)
+        # One split has no margin for haste: its limit is the best loss itself.
+        in_haste = 1 < len(self.learner.folds) and len(rivals) < racing.RIVALS
+        limit = None if loss is None else Limit(loss, in_haste)
         fits: list[FoldFit] = []
         losses: list[float] = []
 

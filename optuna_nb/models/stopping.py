@@ -4,8 +4,8 @@ A loss that falls ever more slowly can also be seen to miss a limit. If it falls
 of the rounds, what is still to come is the gain of the last window times the number of
 windows over the power. The last two gains say the power, and an exponential's grows with
 the rounds; half of it is taken, for safety: a low learning rate, slow but steady, is not
-given up for being slow. At the beginning of a study haste pays: a good setting soon makes
-all that follows cheaper. There the gains are taken for an exponential's.
+given up for being slow. At the beginning of a study with folds haste pays: a good setting
+soon makes all that follows cheaper. There the gains are taken for an exponential's.
 """
 
 from __future__ import annotations
