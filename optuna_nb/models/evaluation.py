@@ -133,7 +133,7 @@ class Evaluation:
         sign = self.learner.metric.sign
         loss = None if len(rivals) == 0 else racing.limit_of_first(rivals)
         # One split has no margin for haste: its limit is the best loss itself.
-        in_haste = 1 < len(self.learner.folds) and len(rivals) < racing.RIVALS
+        in_haste = len(self.learner.folds) > 1 and len(rivals) < racing.RIVALS
         limit = None if loss is None else Limit(loss, in_haste)
         fits: list[FoldFit] = []
         losses: list[float] = []
