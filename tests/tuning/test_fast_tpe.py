@@ -64,6 +64,29 @@ def test_draws_and_densities_are_those_of_optuna(names, count):
     assert_alike({name: observed(d, count, random) for name, d in space.items()}, space)
 
 
+@pytest.mark.parametrize("number", [7, 8, 9, 15, 16, 17, 64, 128, 129, 300])
+def test_densities_over_many_parameters_are_those_of_optuna(number):
+    random = np.random.default_rng(number)
+    space = {f"x{i}": FloatDistribution(-1, 1) for i in range(number)}
+    assert_alike({name: observed(d, 30, random) for name, d in space.items()}, space)
+
+
+def test_an_integer_of_many_cells_is_drawn_as_by_optuna():
+    space = {"huge int": IntDistribution(0, 2**50)}
+    observations = {"huge int": observed(space["huge int"], 60, np.random.default_rng(1))}
+    ours, theirs = (
+        kind(observations, space, DEFAULT).sample(np.random.RandomState(7), 200)["huge int"]
+        for kind in (ArrayEstimator, _ParzenEstimator)
+    )
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_negative_weights_are_refused_as_by_optuna():
+    for parameters in (DEFAULT._replace(prior_weight=-1.0), DEFAULT._replace(weights=lambda n: -np.ones(n))):
+        with pytest.raises(ValueError, match="negative"):
+            ArrayEstimator({"x": np.linspace(0, 1, 9)}, {"x": FloatDistribution(0, 1)}, parameters)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
