@@ -181,11 +181,12 @@ class FastTPESampler(TPESampler):
         """Return what the batch knows of good and of other trials, None where that is too little."""
         batch = range(first := trial.number - trial.number % self._batch, first + self._batch)
         this = study._storage, study._study_id, trial._trial_id if self._batch == 1 else first  # noqa: SLF001
-        if this not in self._batches:
+        known_batch = self._batches.get(this)
+        if known_batch is None:
             for oldest in list(self._batches)[: 1 - _BATCHES]:
-                self._batches.pop(oldest, None)
-            self._batches[this] = self._split(study, batch), {}
-        split, models = self._batches[this]
+                self._batches.pop(oldest, None)  # another thread may have dropped it
+            known_batch = self._batches[this] = self._split(study, batch), {}
+        split, models = known_batch
         if split is None:
             return None
         known, densities = models.get(tuple(search_space), ({}, []))
