@@ -4,18 +4,23 @@ Parameters are equal to 1e-9, unless two candidates are equally good to the last
 (then the other one may be taken) or a grid has more than 1e9 cells.
 
 Two things take Optuna long. It computes the normal distribution number by number
-in Python: :class:`ArrayEstimator`, which ``TPESampler`` takes by its
-``_parzen_estimator_cls``, asks SciPy for whole arrays. And it reads each
+in Python: :class:`ArrayEstimator` asks SciPy for whole arrays. And it reads each
 parameter of each finished trial anew for every draw: here they enter a table of
 numbers once, and a trial whose parameters are drawn one by one splits the others
 into good and bad once: what ends meanwhile counts from the next trial on.
-``plaintpe`` is Optuna's sampler as it is.
+
+The hooks are those that Optuna's own variants of TPE use (c-TPE in OptunaHub,
+``package/samplers/ctpe``): the class of the estimator, which users may replace as
+``TPESampler`` says where it sets it, and ``_sample``. With an Optuna whose TPE has
+other names or arguments, importing this module fails, and ``tpe`` is Optuna's
+sampler as it is, which ``plaintpe`` always is.
 
 A batch goes further: so many trials that follow each other are drawn from one model.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +43,16 @@ if TYPE_CHECKING:
     _Split = tuple[list[FrozenTrial], list[FrozenTrial]] | None  # good, and other
     _Model = tuple[dict[str, BaseDistribution], list[_ParzenEstimator]]
 
+_ARGUMENTS = (  # of what is taken from Optuna, as they are known here
+    (TPESampler._sample, "self, study, trial, search_space"),  # noqa: SLF001
+    (TPESampler._get_params, "self, trial, study"),  # noqa: SLF001
+    (_split_trials, "study, trials, n_below"),
+    (_ParzenEstimator, "observations, search_space, parameters, predetermined_weights"),
+)
+for _taken, _names in _ARGUMENTS:
+    if ", ".join(inspect.signature(_taken).parameters) != _names:
+        _msg = f"the TPE of this Optuna is another one: {_taken.__name__}"
+        raise ImportError(_msg)
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 _BATCHES = 8  # that are kept, as those in flight may draw by turns
 
@@ -192,8 +207,7 @@ class FastTPESampler(TPESampler):
         known, densities = models.get(tuple(search_space), ({}, []))
         if known != search_space:
             densities = [
-                self._build_parzen_estimator(study, search_space, trials, handle_below=trials is split[0])
-                for trials in split
+                self._density(study, search_space, trials, good=trials is split[0]) for trials in split
             ]
             models[tuple(search_space)] = dict(search_space), densities
         return densities
@@ -209,9 +223,25 @@ class FastTPESampler(TPESampler):
         default = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
         return _split_trials(study, trials, (self._gamma or default)(count))
 
-    def _get_internal_repr(
-        self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: Study
-    ) -> dict[str, np.ndarray]:
+    def _density(
+        self,
+        study: Study,
+        search_space: dict[str, BaseDistribution],
+        trials: list[FrozenTrial],
+        *,
+        good: bool,
+    ) -> _ParzenEstimator:
+        observed = self._observed(study, search_space, trials)
+        weights = np.ones(len(observed)) if good and len(study.directions) > 1 else None
+        observations = dict(zip(search_space, observed.T, strict=True))
+        return self._parzen_estimator_cls(
+            observations, search_space, self._parzen_estimator_parameters, weights
+        )
+
+    def _observed(
+        self, study: Study, search_space: dict[str, BaseDistribution], trials: list[FrozenTrial]
+    ) -> np.ndarray:
+        """Return the parameters of the trials that have them all, trials x parameters."""
         numbers = np.fromiter((trial.number for trial in trials), int, len(trials))
         table = self._table(study, search_space, numbers.max(initial=-1) + 1)
         found = table.rows[numbers]
@@ -229,7 +259,7 @@ class FastTPESampler(TPESampler):
                 else:
                     table.running[trial.number] = trial, values
             found[row] = values
-        return dict(zip(search_space, found[~np.isnan(found[:, 0])].T, strict=True))
+        return np.asarray(found[~np.isnan(found[:, 0])])
 
     def _table(self, study: Study, search_space: dict[str, BaseDistribution], count: int) -> _Table:
         key = (study._storage, study._study_id, *search_space)  # noqa: SLF001

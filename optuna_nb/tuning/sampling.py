@@ -110,7 +110,7 @@ def _tpe(seed: int, batch: int) -> TPESampler:
     """Make the faster TPE, or Optuna's own where Optuna has changed inside."""
     try:
         from optuna_nb.tuning.fast_tpe import FastTPESampler
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         if batch > 1:
             msg = f"--batch does not work with Optuna {optuna.__version__}: leave it out"
             raise InvalidOptionError(msg, code="NB118") from error

@@ -214,6 +214,14 @@ def test_with_an_optuna_that_is_another_inside_it_is_the_sampler_of_optuna(monke
         make_sampler("tpe", seed=1, directions=["minimize"], batch=4)
 
 
+def test_it_is_the_sampler_of_optuna_too_where_only_arguments_are_others(monkeypatch):
+    monkeypatch.delitem(sys.modules, "optuna_nb.tuning.fast_tpe")
+    monkeypatch.setattr(TPESampler, "_get_params", lambda self, trial: trial.params)
+    assert type(make_sampler("tpe", seed=1, directions=["minimize"]).sampler) is TPESampler
+    monkeypatch.delattr(TPESampler, "_get_params")
+    assert type(make_sampler("tpe", seed=1, directions=["minimize"]).sampler) is TPESampler
+
+
 def test_threads_that_share_a_sampler_do_not_disturb_each_other():
     study = optuna.create_study(sampler=FastTPESampler(seed=1))
     errors = []
