@@ -13,7 +13,6 @@ import math
 import time as clock
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import (
@@ -217,17 +216,20 @@ def time_to_text(time: datetime | None) -> str | None:
     """Turn a local naive time into naive UTC, as Optuna 5 and SQLAlchemy write it."""
     if time is None:
         return None
-    if time.tzinfo is None:
-        time -= _utc_offset(time.replace(second=0, microsecond=0), time.fold, clock.tzname)
-    else:
-        time = time.astimezone(UTC).replace(tzinfo=None)
-    return time.isoformat(" ", "microseconds")
+    if time.tzinfo is not None:
+        return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    global _minute  # noqa: PLW0603 - one tuple, put in place at once
+    begin, end, offset, *place = _minute
+    if not (begin <= time < end and place == [time.fold, clock.tzname]):
+        begin = time.replace(second=0, microsecond=0)
+        offset = begin - begin.astimezone(UTC).replace(tzinfo=None)
+        _minute = begin, begin + timedelta(minutes=1), offset, time.fold, clock.tzname
+    return (time - offset).isoformat(" ", "microseconds")
 
 
-@lru_cache(maxsize=16)
-def _utc_offset(minute: datetime, fold: int, zone: tuple[str, str]) -> timedelta:  # noqa: ARG001 - of the key
-    """Return how far local time is from UTC: clocks change between minutes, never within one."""
-    return minute - minute.astimezone(UTC).replace(tzinfo=None)
+# How far local time is from UTC in one minute, as clocks change between minutes, never within one:
+# begin, end, offset, and the fold and time zone for which that holds.
+_minute = datetime(1, 1, 1), datetime(1, 1, 1), timedelta(), 0, clock.tzname  # noqa: DTZ001 - none yet
 
 
 def text_to_time(text: str | None) -> datetime | None:

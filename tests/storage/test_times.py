@@ -1,0 +1,34 @@
+"""Times are stored as UTC, whatever the clock on the wall does."""
+# ruff: noqa: DTZ001 - Optuna's trials carry local time
+
+import time
+from datetime import datetime
+
+import pytest
+
+from optuna_nb.storage.rows import local_time, time_to_text
+
+
+@pytest.fixture
+def zone(monkeypatch):
+    def move_to(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield move_to
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be set here")
+def test_times_are_utc_when_clocks_change_and_when_the_computer_travels(zone):
+    zone("Europe/Berlin")
+    summer, winter = (datetime(2026, 10, 25, 2, 30, 7, 8, fold=fold) for fold in (0, 1))
+    for _ in range(2):  # whatever was asked before
+        assert time_to_text(summer) == "2026-10-25 00:30:07.000008"
+        assert time_to_text(winter) == "2026-10-25 01:30:07.000008"
+        assert time_to_text(datetime(2026, 3, 29, 1, 59, 59)) == "2026-03-29 00:59:59.000000"
+        assert time_to_text(datetime(2026, 3, 29, 3, 0)) == "2026-03-29 01:00:00.000000"
+    assert local_time("2026-03-29 01:00:00.000000") == datetime(2026, 3, 29, 3, 0)
+    zone("Asia/Kathmandu")
+    assert time_to_text(datetime(2026, 3, 29, 3, 0)) == "2026-03-28 21:15:00.000000"
