@@ -1,4 +1,4 @@
-"""The verbs that carry trials in and out: enqueue, export, import, push, pull."""
+"""The verbs that carry trials in and out: enqueue, export, import, push, pull; and rename."""
 
 from __future__ import annotations
 
@@ -96,6 +96,24 @@ def pull(given: argparse.Namespace) -> None:
     from optuna_nb.tuning.transfer import transfer
 
     print(transfer(given.name, _other(given, "pull"), given.storage, new_name=given.new_name))  # noqa: T201
+
+
+def rename(given: argparse.Namespace) -> None:
+    """Give a study another name."""
+    if not given.new_name:
+        msg = f"say what it is to be called, as `%tune rename {given.name} new_name`"
+        raise InvalidOptionError(msg, code="NB108")
+    check_name(given.new_name)
+    from optuna_nb.tuning import api
+
+    old, new = api.rename(given.name, given.new_name, given.storage)
+    print(f"{', '.join(old)} {'is' if len(old) == 1 else 'are'} now {', '.join(new)}:", end=" ")  # noqa: T201
+    print(f"write {given.new_name} above its cell, too, or the cell begins a new study")  # noqa: T201
+
+
+def add_rename_flags(parser: LineParser) -> None:
+    """Add what ``%tune rename`` takes."""
+    parser.add_argument("new_name", nargs="?", metavar="NEW", help="what it is to be called")
 
 
 def _other(given: argparse.Namespace, word: str) -> str:

@@ -27,7 +27,7 @@ DIRECTIONS = ("minimize", "maximize")
 EXECUTORS = ("thread", "dask")
 DURABILITIES = ("trial", "pooled", "end")
 SYNCHRONOUS = ("auto", "normal", "full")
-# Also the verbs that are to come: a study must not lose its name to one of them.
+# The verbs of %tune: `%tune best` must not mean a study.
 RESERVED = (
     *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
     *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),

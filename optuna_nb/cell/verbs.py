@@ -284,6 +284,12 @@ VERBS: dict[str, Verb] = {
         add_flags=moving_verbs.add_transfer_flags,
         example="sqlite:///theirs.db",
     ),
+    "rename": Verb(
+        "give a study another name",
+        moving_verbs.rename,
+        add_flags=moving_verbs.add_rename_flags,
+        example="attrition",
+    ),
     "plot": Verb(
         "give one of Optuna's plotly figures",
         view_verbs.plot,
@@ -316,4 +322,4 @@ VERBS: dict[str, Verb] = {
         add_flags=record_verbs.add_delete_flags,
     ),
 }
-assert set(VERBS) <= set(RESERVED)  # noqa: S101  (a study may not be called like a verb)
+assert set(VERBS) == set(RESERVED)  # noqa: S101  (a study may not be called like a verb)

@@ -1,4 +1,4 @@
-"""From an objective and its options to a handle: where a study is started, loaded, deleted."""
+"""From an objective and its options to a handle: where a study is started, loaded, renamed, deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from optuna_nb.errors import (
     LockedStudyError,
     StudyNotFoundError,
 )
-from optuna_nb.storage import runs, versions
+from optuna_nb.storage import renaming, runs, versions
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, place
@@ -21,10 +21,12 @@ from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
 from optuna_nb.tuning.background import Background
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
-from optuna_nb.tuning.resume import prepare
+from optuna_nb.tuning.resume import check_name, prepare
 from optuna_nb.tuning.work import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from optuna_nb.records import Objective, RecordsFound, TuneOptions
@@ -130,11 +132,7 @@ def delete(name: str, storage: str) -> list[str]:
         StudyNotFoundError: If there is none of that name.
     """
     names = versions_of(name, storage)
-    path = place(storage)
-    for study_name in names:
-        if study_name in background.running(path):
-            msg = f"{study_name} is running: %tune stop {study_name} first"
-            raise LockedStudyError(msg, code="NB403")
+    _check_idle(names, storage)
     opened = StudyStorage(storage)
     try:
         for study_name in names:
@@ -143,6 +141,38 @@ def delete(name: str, storage: str) -> list[str]:
     finally:
         opened.close()
     return names
+
+
+def rename(name: str, new_name: str, storage: str) -> tuple[list[str], list[str]]:
+    """Give one version of a study, or with a bare name all of them, another name; records follow.
+
+    Returns:
+        The old names and the new ones, in the same order.
+
+    Raises:
+        InvalidOptionError: If the new name is taken, or cannot be one.
+        LockedStudyError: If a kernel is running it.
+        StudyNotFoundError: If there is none of that name.
+    """
+    check_name(new_name)
+    names = versions_of(name, storage)
+    _check_idle(names, storage)
+    opened = StudyStorage(storage)
+    try:
+        for study_name in names:
+            opened.acquire(opened.get_study_id_from_name(study_name))
+        with opened.database.transaction() as connection:
+            renamed = renaming.rename(connection, names, new_name)
+    finally:
+        opened.close()
+    return names, renamed
+
+
+def _check_idle(names: Sequence[str], storage: str) -> None:
+    for name in names:
+        if name in background.running(place(storage)):
+            msg = f"{name} is running: %tune stop {name} first"
+            raise LockedStudyError(msg, code="NB403")
 
 
 def find_records(

@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from optuna_nb.cell.completion import candidates
 from optuna_nb.cell.options import read_line
-from optuna_nb.errors import InvalidOptionError
+from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
 
 CELL = "x = trial.suggest_float('x', -1, 1)\nk = trial.suggest_categorical('kind', ['a', 'b'])\nx ** 2"
 
@@ -80,6 +80,57 @@ def test_a_study_is_exported_and_imported(run, tmp_path):
     assert "name what to import" in run("%tune import", fails=True)
     assert "is a verb of %tune" in run("%tune import bowl.db --name list", fails=True)
     assert "choose another name with --name" in run("%tune import bowl.db", fails=True)
+
+
+def test_a_study_gets_another_name_and_goes_on_under_it(run):
+    run(f"%%tune bowl -n 6 --seed 1 --wait -q -o before\n{CELL}")
+    run(f"%%tune bowl -n 4 --seed 1 --wait -q\n{CELL} + 1")
+    assert "bowl@1, bowl@2 are now dish@1, dish@2: write dish above its cell" in run("%tune rename bowl dish")
+    out = run(f"%%tune dish -n 9 --seed 1 --wait -q -o study\n{CELL}")
+    assert "9/9" in out
+    study, space = run.shell.user_ns["study"], run.shell.user_ns
+    assert study.name == "dish@1"
+    assert len(study.runs) == 2, "its records came with it"
+    assert "there is no study 'bowl'" in run("%tune best bowl", fails=True)
+    with pytest.raises(StudyNotFoundError, match="there is no study 'bowl@1'"):
+        space["before"].snapshot()
+    assert "dish@2 is now plate@1" in run("%tune rename dish@2 plate")
+    assert list(space["study"].study.trials[0].params) == ["x", "kind"]
+    run("table = %tune list")
+    assert sorted(space["table"]["name"]) == ["dish@1", "plate@1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("bowl", "say what it is to be called, as `%tune rename bowl new_name`"),
+        ("bowl dish", "there is a study 'dish' already: choose another name"),
+        ("bowl odd", "there is a study 'odd@1' already: choose another name"),
+        ("bowl bowl", "there is a study 'bowl' already: choose another name"),
+        ("bowl list", "is a verb of %tune"),
+        ("bowl dish@3", "versions are counted for you"),
+        ("bow bowl", "there is no study 'bow'"),
+    ],
+)
+def test_a_name_that_a_study_cannot_get_is_refused_in_one_line(run, tmp_path, line, part):
+    optuna.create_study(storage=f"sqlite:///{tmp_path}/optuna_nb.db", study_name="odd@1")
+    for name in ("bowl", "dish"):
+        run(f"%%tune {name} -n 2 --seed 1 --wait -q\n{CELL}")
+    assert part in run(f"%tune rename {line}", fails=True)
+    assert "2/2" in run(f"%%tune bowl -n 2 --wait -q\n{CELL}")
+
+
+def test_a_study_of_plain_optuna_gets_another_name(run, tmp_path):
+    url = f"sqlite:///{tmp_path}/optuna_nb.db"
+    optuna.create_study(storage=url, study_name="old").add_trial(optuna.trial.create_trial(value=1.0))
+    assert "old is now new" in run("%tune rename old new")
+    assert optuna.study.get_all_study_names(url) == ["new"]
+
+
+def test_a_study_that_runs_keeps_its_name(run):
+    run("%%tune slow -n 99 -q\nimport time\ntime.sleep(0.05)\ntrial.suggest_float('x', 0, 1)")
+    assert "slow@1 is running: %tune stop slow@1 first" in run("%tune rename slow fast", fails=True)
+    run("%tune stop slow\n%tune wait slow")
 
 
 def test_a_journal_in_place_of_a_database_names_the_command_that_imports_it(run, tmp_path):
