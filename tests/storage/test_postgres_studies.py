@@ -12,6 +12,7 @@ import sqlalchemy
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
+import optuna_nb
 from harness.record_bases import new_database
 from optuna_nb.errors import LeaseLostError, LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.records import StudyState
@@ -21,6 +22,7 @@ from optuna_nb.storage.queue import enqueue
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.storage.writer import Progress
+from optuna_nb.tuning import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,6 +257,13 @@ _OUR_TABLES = (
     "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public'"
     " AND column_name IN ('study_id', 'trial_id') GROUP BY table_name"
 )
+
+
+def test_a_study_gets_another_name_and_its_records_follow(url):
+    optuna_nb.tune(objective, name="s", trials=3, storage=url, wait=True)
+    assert api.rename("s", "t", url) == (["s@1"], ["t@1"])
+    assert len(api.load("t", url).runs) == 1
+    assert rows(url, "SELECT study_name FROM studies") == [("t@1",)]
 
 
 def test_what_plain_optuna_deletes_takes_ours_along(storage, url):
