@@ -11,6 +11,7 @@ import optuna
 import pytest
 from distributed import Client, get_worker
 
+from harness.waiting import until
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.tuning import api
 from optuna_nb.tuning.executors import dask_tasks, dask_worker
@@ -38,13 +39,6 @@ def start(cluster, tmp_path, objective, trials=TRIALS, jobs=1):
         cluster=cluster,
     )
     return api.start(Objective(objective, "code", {"cell": "1"}), options)
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def tasks_of_a_run(cluster, tmp_path):

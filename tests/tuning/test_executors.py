@@ -11,6 +11,7 @@ import optuna
 import pytest
 from distributed import LocalCluster
 
+from harness.waiting import until
 from optuna_nb.display.tabs import live
 from optuna_nb.errors import ClusterError, InvalidOptionError, ObjectiveError
 from optuna_nb.records import Cluster, Objective, StudyState, TuneOptions, WorkerView
@@ -48,13 +49,6 @@ def hexes(handle):
         (t.number, t.state.name, [v.hex() for v in t.values or ()], [*map(repr, t.params.items())])
         for t in handle.study.trials
     ]
-
-
-def until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def square(trial):

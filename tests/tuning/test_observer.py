@@ -10,6 +10,7 @@ import time
 import optuna
 import pytest
 
+from harness.waiting import until
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage import questions
 from optuna_nb.storage.record_database import read_records
@@ -45,13 +46,6 @@ def ask(options, question):
         return questions.ask(database, question(questions.run_ids(database, ["s"])[0]))
     finally:
         database.close()
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 def test_pause_resume_prune_and_stop_stand_on_the_timeline(options):

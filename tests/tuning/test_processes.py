@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from harness.waiting import until
 from optuna_nb.tuning.executors.processes import Processes
 
 PARENT = """
@@ -31,13 +32,6 @@ def gone(pid):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

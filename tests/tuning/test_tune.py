@@ -11,6 +11,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from harness.waiting import until
 from optuna_nb.errors import (
     DirectionMismatchError,
     InvalidOptionError,
@@ -344,13 +345,6 @@ def test_a_study_that_runs_cannot_be_deleted(options):
 def test_a_name_that_cannot_be_a_study_is_refused(options, name):
     with pytest.raises(InvalidOptionError):
         api.start(make(), replace(options, name=name))
-
-
-def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("sampler", ["brute", "given"])
