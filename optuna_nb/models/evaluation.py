@@ -224,11 +224,18 @@ def enter(study: Study, about: Mapping[str, Any], folds: int, sign: float | None
 def common_rounds(fits: Sequence[FoldFit]) -> int:
     """Return the number of boosting rounds at which some folds together are best.
 
-    A fold that stopped earlier keeps its last loss.
+    The loss of a fold that stopped earlier goes on as it went since it was best: if it
+    stayed as it was, the fold that needs most rounds would choose for all.
     """
     curves = [fit.curve for fit in fits if fit.curve is not None]
     if len(curves) < len(fits):
         return max(1, round(float(np.mean([fit.rounds or 1 for fit in fits]))))
     longest = max(map(len, curves))
-    padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
-    return int(np.mean(padded, axis=0).argmin()) + 1
+    return int(np.mean([_continued(curve, longest) for curve in curves], axis=0).argmin()) + 1
+
+
+def _continued(curve: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Let a curve go on in a line, with its mean slope since its minimum."""
+    since_best = len(curve) - 1 - int(curve.argmin())
+    slope = (curve[-1] - curve.min()) / since_best if since_best else 0.0
+    return np.append(curve, curve[-1] + slope * np.arange(1, length - len(curve) + 1))

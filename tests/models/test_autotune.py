@@ -141,12 +141,21 @@ def test_the_rounds_that_score_a_fold_are_chosen_by_the_other_folds(cancer):
 
     honest = evaluation._honest(fits, own)
 
-    assert common_rounds(fits[1:]) == int(
-        np.mean([np.pad(f.curve, (0, 999 - len(f.curve)), mode="edge") for f in fits[1:]], axis=0).argmin()
-        + 1
-    )
+    assert honest[0] == evaluation._score(0, fits[0], common_rounds(fits[1:]))
     assert honest != own
     assert np.mean(honest) >= np.mean(own)
+
+
+@pytest.mark.parametrize(("rise", "expected"), [(0.02, 10), (0.001, 100)])
+def test_a_fold_that_ends_early_counts_against_more_rounds_as_much_as_it_rose(rise, expected):
+    from optuna_nb.models.evaluation import common_rounds
+    from optuna_nb.models.learner import FoldFit
+
+    early = np.append(np.linspace(1, 0.5, 10), 0.5 + rise * np.arange(1, 11))
+    late = np.linspace(1, 0.4, 100)
+    fits = [FoldFit(lambda _: early, int(curve.argmin()) + 1, curve) for curve in (early, late)]
+    assert common_rounds(fits) == expected
+    assert common_rounds([fits[1], fits[1]]) == 100
 
 
 @pytest.mark.parametrize("model", ["xgboost", "logistic"])
