@@ -106,8 +106,9 @@ def rename(given: argparse.Namespace) -> None:
     check_name(given.new_name)
     from optuna_nb.tuning import api
 
-    old, new = api.rename(given.name, given.new_name, given.storage)
-    print(f"{', '.join(old)} {'is' if len(old) == 1 else 'are'} now {', '.join(new)}:", end=" ")  # noqa: T201
+    renamed = api.rename(given.name, given.new_name, given.storage)
+    verb = "is" if len(renamed) == 1 else "are"
+    print(f"{', '.join(renamed)} {verb} now {', '.join(renamed.values())}:", end=" ")  # noqa: T201
     print(f"write {given.new_name} above its cell, too, or the cell begins a new study")  # noqa: T201
 
 

@@ -236,6 +236,6 @@ def common_rounds(fits: Sequence[FoldFit]) -> int:
 
 def _continued(curve: NDArray[np.float64], length: int) -> NDArray[np.float64]:
     """Let a curve go on in a line, with its mean slope since its minimum."""
-    since_best = len(curve) - 1 - int(curve.argmin())
-    slope = (curve[-1] - curve.min()) / since_best if since_best else 0.0
-    return np.append(curve, curve[-1] + slope * np.arange(1, length - len(curve) + 1))
+    last, since_best = curve[-1], len(curve) - 1 - int(curve.argmin())
+    slope = (last - curve.min()) / since_best if since_best and np.isfinite(last) else 0.0
+    return np.append(curve, last + slope * np.arange(1, length - len(curve) + 1))

@@ -4,50 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optuna_nb.errors import InvalidOptionError
+from optuna_nb.errors import InvalidOptionError, LockedStudyError
 from optuna_nb.storage import versions
+from optuna_nb.storage.lease import Owner, seems_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from optuna_nb.records import VersionRecord
     from optuna_nb.storage.dialect import Connection
 
 
-def rename(connection: Connection, names: Sequence[str], new_name: str) -> list[str]:
-    """Rename versions of one study, in the caller's transaction.
+def rename(connection: Connection, name: str, new_name: str) -> dict[str, str]:
+    """Rename a study, in the caller's transaction; its trials are not touched.
 
     Args:
-        connection: Inside a transaction of a process that owns the study.
-        names: What the database calls them. One alone becomes the first version of its new name.
+        connection: Inside a transaction beside which there is no other.
+        name: ``churn`` for all its versions, or ``churn@1``, which becomes the first version of its new name.
         new_name: No study has it.
 
     Returns:
-        Their new names, in the same order.
+        What the database called each version, and what it calls it now.
 
     Raises:
-        InvalidOptionError: If there is a study of that name.
+        InvalidOptionError: If there is a study of that name, or another user owns records of this one.
+        LockedStudyError: If a kernel is running it.
+        StudyNotFoundError: If there is none of that name.
     """
+    studies = versions.all_of(connection, name) or [versions.resolve(connection, name)]
     _check_free(connection, new_name)
-    renamed: list[str] = []
-    for name in names:
-        found = versions.find(connection, name)
-        assert found is not None  # noqa: S101 - its owner asks
-        number = 1 if len(names) == 1 else found.version
-        by_optuna = found.study_name == found.base_name  # plain Optuna made it, under its own name
-        renamed.append(new_name if by_optuna else versions.study_name(new_name, number))
-        _check_free(connection, renamed[-1])
-        connection.execute(
-            "UPDATE studies SET study_name = ? WHERE study_id = ?", (renamed[-1], found.study_id)
-        )
+    renamed: dict[str, str] = {}
+    for study in studies:
+        _check_idle(connection, study)
+        number = 1 if len(studies) == 1 else study.version
+        by_optuna = study.study_name == study.base_name  # plain Optuna made it, under its own name
+        new = new_name if by_optuna else versions.study_name(new_name, number)
+        _check_free(connection, new)
+        connection.execute("UPDATE studies SET study_name = ? WHERE study_id = ?", (new, study.study_id))
         connection.execute(
             "UPDATE study_versions SET base_name = ?, version = ? WHERE study_id = ?",
-            (new_name, number, found.study_id),
+            (new_name, number, study.study_id),
         )
-        connection.execute("UPDATE tuning_runs SET study_name = ? WHERE study_name = ?", (renamed[-1], name))
+        _rename_records(connection, study.study_name, new)
+        renamed[study.study_name] = new
     return renamed
+
+
+def _rename_records(connection: Connection, old: str, new: str) -> None:
+    connection.execute("UPDATE tuning_runs SET study_name = ? WHERE study_name = ?", (new, old))
+    if connection.execute("SELECT 1 FROM tuning_runs WHERE study_name = ? LIMIT 1", (old,)).fetchone():
+        msg = f"{old} has records of another user of the server: nothing is renamed, as only that user can"
+        raise InvalidOptionError(msg, code="NB412")
 
 
 def _check_free(connection: Connection, name: str) -> None:
     if versions.find(connection, name) is not None:
         msg = f"there is a study {name!r} already: choose another name"
         raise InvalidOptionError(msg, code="NB412")
+
+
+def _check_idle(connection: Connection, study: VersionRecord) -> None:
+    row = connection.execute(
+        "SELECT host, pid, pid_started FROM study_status WHERE study_id = ?", (study.study_id,)
+    ).fetchone()
+    if row is not None and row[0] is not None and not seems_gone(connection, study.study_id, Owner(*row)):
+        msg = f"{study.study_name} is running: %tune stop {study.study_name} first"
+        raise LockedStudyError(msg, code="NB403")

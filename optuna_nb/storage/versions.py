@@ -88,16 +88,16 @@ def resolve(connection: Connection, name: str) -> VersionRecord:
     return found
 
 
-def names(connection: Connection, base_name: str) -> list[str]:
-    """Return the names of all versions of a study, oldest first."""
+def all_of(connection: Connection, base_name: str) -> list[VersionRecord]:
+    """Return all versions of a study, oldest first; none of a study that plain Optuna made."""
     if not _has_versions(connection):
         return []
     rows = connection.execute(
-        "SELECT study_name FROM study_versions JOIN studies USING (study_id) WHERE base_name = ?"
-        " ORDER BY version",
+        f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id)"  # noqa: S608
+        " WHERE base_name = ? ORDER BY version",
         (base_name,),
     )
-    return [name for (name,) in rows]
+    return [_record(row) for row in rows.fetchall()]
 
 
 _NEWEST_NAMES = "SELECT study_name FROM studies ORDER BY study_id DESC LIMIT 1000"

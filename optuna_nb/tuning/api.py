@@ -12,7 +12,7 @@ from optuna_nb.errors import (
     StudyNotFoundError,
 )
 from optuna_nb.storage import renaming, runs, versions
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.migrations import open_database, open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, place
 from optuna_nb.storage.studies import StudyStorage
@@ -25,8 +25,6 @@ from optuna_nb.tuning.resume import check_name, prepare
 from optuna_nb.tuning.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
     from optuna_nb.records import Objective, RecordsFound, TuneOptions
@@ -118,7 +116,7 @@ def versions_of(name: str, storage: str) -> list[str]:
         found = versions.resolve(connection, name)
         if name != found.base_name:
             return [found.study_name]
-        return versions.names(connection, name) or [found.study_name]
+        return [it.study_name for it in versions.all_of(connection, name)] or [found.study_name]
 
 
 def delete(name: str, storage: str) -> list[str]:
@@ -132,7 +130,11 @@ def delete(name: str, storage: str) -> list[str]:
         StudyNotFoundError: If there is none of that name.
     """
     names = versions_of(name, storage)
-    _check_idle(names, storage)
+    path = place(storage)
+    for study_name in names:
+        if study_name in background.running(path):
+            msg = f"{study_name} is running: %tune stop {study_name} first"
+            raise LockedStudyError(msg, code="NB403")
     opened = StudyStorage(storage)
     try:
         for study_name in names:
@@ -143,11 +145,11 @@ def delete(name: str, storage: str) -> list[str]:
     return names
 
 
-def rename(name: str, new_name: str, storage: str) -> tuple[list[str], list[str]]:
+def rename(name: str, new_name: str, storage: str) -> dict[str, str]:
     """Give one version of a study, or with a bare name all of them, another name; records follow.
 
     Returns:
-        The old names and the new ones, in the same order.
+        The old names, and the new ones.
 
     Raises:
         InvalidOptionError: If the new name is taken, or cannot be one.
@@ -155,24 +157,15 @@ def rename(name: str, new_name: str, storage: str) -> tuple[list[str], list[str]
         StudyNotFoundError: If there is none of that name.
     """
     check_name(new_name)
-    names = versions_of(name, storage)
-    _check_idle(names, storage)
-    opened = StudyStorage(storage)
+    versions_of(name, storage)  # no file is made for a study that is not there
+    database = open_database(storage)
     try:
-        for study_name in names:
-            opened.acquire(opened.get_study_id_from_name(study_name))
-        with opened.database.transaction() as connection:
-            renamed = renaming.rename(connection, names, new_name)
+        with database.transaction() as connection:
+            renamed = renaming.rename(connection, name, new_name)
     finally:
-        opened.close()
-    return names, renamed
-
-
-def _check_idle(names: Sequence[str], storage: str) -> None:
-    for name in names:
-        if name in background.running(place(storage)):
-            msg = f"{name} is running: %tune stop {name} first"
-            raise LockedStudyError(msg, code="NB403")
+        database.close()
+    background.rename(place(storage), renamed, new_name)
+    return renamed
 
 
 def find_records(

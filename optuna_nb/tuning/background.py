@@ -11,10 +11,11 @@ import atexit
 import builtins
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from optuna_nb.records import Objective, TuneOptions
@@ -112,6 +113,15 @@ def find(path: Path | Place, name: str) -> Background | None:
     """Return the background of a study that this process runs or has run."""
     with _lock:
         return _studies.get((path, name))
+
+
+def rename(path: Path | Place, names: Mapping[str, str], base_name: str) -> None:
+    """Find studies of this process under their new names, and under those alone."""
+    with _lock:
+        moved = {new: _studies.pop((path, old)) for old, new in names.items() if (path, old) in _studies}
+        for new, background in moved.items():
+            background.options = replace(background.options, name=base_name)
+            _studies[path, new] = background
 
 
 def running(path: Path | Place) -> dict[str, Background]:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _ARGUMENTS = (  # of what is taken from Optuna, as they are known here
     (TPESampler._sample, "self, study, trial, search_space"),  # noqa: SLF001
     (TPESampler._get_params, "self, trial, study"),  # noqa: SLF001
+    (TPESampler._compute_acquisition_func, "self, samples, mpe_below, mpe_above"),  # noqa: SLF001
+    (TPESampler._compare, "samples, acquisition_func_vals"),  # noqa: SLF001
     (_split_trials, "study, trials, n_below"),
     (_ParzenEstimator, "observations, search_space, parameters, predetermined_weights"),
 )

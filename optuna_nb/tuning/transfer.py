@@ -50,8 +50,9 @@ def transfer(name: str, source: str, target: str, *, new_name: str | None = None
         raise InvalidOptionError(msg, code="NB412")
     with contextlib.closing(open_read_only(source)) as connection:
         found = versions.resolve(connection, name)
-        names = versions.names(connection, name) if name == found.base_name else []
-        copies = [read_study(connection, one) for one in names or [found.study_name]]
+        several = versions.all_of(connection, name) or ([found] if found.version else [])
+        names = [versions.study_name(it.base_name, it.version) for it in several] or [found.study_name]
+        copies = [read_study(connection, one) for one in names]
         has_records = bool(applied_steps(connection))
     database = open_database(target)
     try:

@@ -127,6 +127,44 @@ def test_a_study_of_plain_optuna_gets_another_name(run, tmp_path):
     assert optuna.study.get_all_study_names(url) == ["new"]
 
 
+@pytest.fixture
+def adopted(run, tmp_path):
+    """A study of plain Optuna that went on here, and whose cell has changed since."""
+    url = f"sqlite:///{tmp_path}/optuna_nb.db"
+    optuna.create_study(storage=url, study_name="old").add_trial(optuna.trial.create_trial(value=1.0))
+    for more in ("", " + 100"):
+        run(f"%%tune old -n 3 --seed 1 --wait -q\n{CELL}{more}")
+    return url
+
+
+def test_of_an_adopted_study_the_version_that_was_named_is_renamed(run, adopted):
+    assert "old is now solo" in run("%tune rename old@1 solo")
+    assert sorted(optuna.study.get_all_study_names(adopted)) == ["old@2", "solo"]
+    assert len(optuna.load_study(study_name="solo", storage=adopted).trials) == 3
+    assert "5/5" in run(f"%%tune solo -n 5 --seed 1 --wait -q\n{CELL}")
+
+
+def test_an_adopted_study_is_renamed_and_copied_with_all_versions(run, adopted, tmp_path):
+    assert "old, old@2 are now new, new@2" in run("%tune rename old new")
+    assert "new@2: best value 100" in run("%tune best new@2")
+    run(f"%tune push new sqlite:///{tmp_path}/there.db")
+    there = f"sqlite:///{tmp_path}/there.db"
+    assert {n: len(optuna.load_study(study_name=n, storage=there).trials) for n in ("new", "new@2")} == {
+        "new": 3,
+        "new@2": 3,
+    }
+
+
+def test_a_study_that_takes_the_name_of_another_goes_on_with_its_own_code(run):
+    run(f"%%tune first -n 2 --seed 1 --wait -q -o first\n{CELL} + 100")
+    run(f"%%tune second -n 2 --seed 1 --wait -q\n{CELL}")
+    run("%tune rename first archive\n%tune rename second first")
+    run("import optuna_nb\ntaken = optuna_nb.load('first').more(2).wait()")
+    assert max(t.value for t in run.shell.user_ns["taken"].study.trials) < 50
+    run("kept = optuna_nb.load('archive').more(2).wait()")
+    assert min(t.value for t in run.shell.user_ns["kept"].study.trials) >= 100
+
+
 def test_a_study_that_runs_keeps_its_name(run):
     run("%%tune slow -n 99 -q\nimport time\ntime.sleep(0.05)\ntrial.suggest_float('x', 0, 1)")
     assert "slow@1 is running: %tune stop slow@1 first" in run("%tune rename slow fast", fails=True)

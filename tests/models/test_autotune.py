@@ -156,6 +156,8 @@ def test_a_fold_that_ends_early_counts_against_more_rounds_as_much_as_it_rose(ri
     fits = [FoldFit(lambda _: early, int(curve.argmin()) + 1, curve) for curve in (early, late)]
     assert common_rounds(fits) == expected
     assert common_rounds([fits[1], fits[1]]) == 100
+    overflown = FoldFit(lambda _: early, 1, np.full(2, np.inf))
+    assert common_rounds([overflown, overflown]) == 1
 
 
 @pytest.mark.parametrize("model", ["xgboost", "logistic"])

@@ -262,7 +262,7 @@ _OUR_TABLES = (
 
 def test_a_study_gets_another_name_and_its_records_follow(url):
     optuna_nb.tune(objective, name="s", trials=3, storage=url, wait=True)
-    assert api.rename("s", "t", url) == (["s@1"], ["t@1"])
+    assert api.rename("s", "t", url) == {"s@1": "t@1"}
     assert len(api.load("t", url).runs) == 1
     assert rows(url, "SELECT study_name FROM studies") == [("t@1",)]
 
