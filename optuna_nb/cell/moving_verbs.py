@@ -100,6 +100,7 @@ def pull(given: argparse.Namespace) -> None:
 
 def rename(given: argparse.Namespace) -> None:
     """Give a study another name."""
+    load_named(given)  # what is not there is said first
     if not given.new_name:
         msg = f"say what it is to be called, as `%tune rename {given.name} new_name`"
         raise InvalidOptionError(msg, code="NB108")
