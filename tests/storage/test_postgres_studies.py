@@ -155,9 +155,11 @@ def test_an_owner_on_another_machine_is_seen_while_it_is_connected(storage, url,
         assert reader.snapshot().state is StudyState.RUNNING
         with pytest.raises(LockedStudyError, match="another kernel"):
             other.acquire(study._study_id)
+        ((session,),) = storage.database.connection.execute("SELECT pg_backend_pid()").fetchall()
         storage._owned.clear()
         storage.database.close()  # as the server sees the end of a machine, in its own time
-        until(lambda: versions.list_all(other.database.connection)[0]["state"] is StudyState.INTERRUPTED)
+        until(lambda: not rows(url, f"SELECT 1 FROM pg_stat_activity WHERE pid = {session}"))
+        assert versions.list_all(other.database.connection)[0]["state"] is StudyState.INTERRUPTED
 
 
 def test_a_lease_that_was_taken_over_writes_nothing_more(storage, url, elsewhere):

@@ -58,11 +58,11 @@ def test_pause_resume_prune_and_stop_stand_on_the_timeline(options):
         return x
 
     handle = api.start(make(prunes_the_first), TuneOptions(name="s", storage=options.storage, trials=10_000))
-    until(lambda: handle.snapshot().done > 2)
+    until(lambda: handle.snapshot().done > 2, 20)
     handle.pause()
-    until(lambda: handle.snapshot().state == "paused")
+    until(lambda: handle.snapshot().state == "paused", 20)
     handle.resume()
-    until(lambda: handle.snapshot().state == "running")
+    until(lambda: handle.snapshot().state == "running", 20)
     handle.stop()
     handle.wait()
     kinds = list(ask(options, questions.events)["kind"])

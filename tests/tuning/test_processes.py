@@ -42,7 +42,7 @@ def test_workers_end_when_their_parent_is_killed_even_if_they_have_not_begun(beg
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 2
         os.kill(parent.pid, signal.SIGKILL)
-        until(lambda: all(map(gone, pids)))
+        until(lambda: all(map(gone, pids)), 20)
 
 
 def test_workers_that_cannot_begin_are_given_up_with_their_last_words(monkeypatch):

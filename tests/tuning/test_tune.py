@@ -199,10 +199,10 @@ def test_pause_holds_the_next_trial_back_until_resume(options):
 
     handle = api.start(make(gated), options)
     gate.release(3)
-    until(lambda: handle.snapshot().done == 3)
+    until(lambda: handle.snapshot().done == 3, 10)
     handle.pause()
     gate.release(20)
-    until(lambda: handle.snapshot().state is StudyState.PAUSED)
+    until(lambda: handle.snapshot().state is StudyState.PAUSED, 10)
     assert handle.snapshot().done == 4  # the one in flight ended
     handle.resume()
     assert handle.wait().snapshot().done == 10
@@ -210,7 +210,7 @@ def test_pause_holds_the_next_trial_back_until_resume(options):
 
 def test_a_handle_that_does_not_own_the_study_steers_it_through_the_database(options, monkeypatch):
     handle = api.start(make(lambda trial: time.sleep(0.02) or square(trial)), replace(options, trials=1000))
-    until(lambda: handle.snapshot().done >= 2)
+    until(lambda: handle.snapshot().done >= 2, 10)
     with monkeypatch.context() as patch:
         patch.setattr(background, "find", lambda *_: None)
         handle.stop()
@@ -219,7 +219,7 @@ def test_a_handle_that_does_not_own_the_study_steers_it_through_the_database(opt
 
 def test_stop_ends_the_run_and_resume_goes_on(options):
     handle = api.start(make(lambda trial: time.sleep(0.01) or square(trial)), replace(options, trials=60))
-    until(lambda: handle.snapshot().done >= 3)
+    until(lambda: handle.snapshot().done >= 3, 10)
     handle.stop()
     handle.wait()
     stopped = handle.snapshot()
