@@ -161,14 +161,8 @@ def _write(connection: Connection, copy: StudyCopy, study_name: str) -> int:
 
 
 def _renamed(copy: StudyCopy, name: str | None, *, alone: bool) -> VersionRecord | None:
-    """Give a version of ours another name: alone, it is the first of that name."""
     version = copy.version
-    if version is None or name is None:
-        return version
-    adopted = version.study_name == version.base_name  # plain Optuna made it, under its own name
-    number = 1 if alone else version.version
-    new = name if adopted else versions.study_name(name, number)
-    return replace(version, base_name=name, version=number, study_name=new)
+    return version if version is None or name is None else versions.renamed(version, name, alone=alone)
 
 
 def _check_free(connection: Connection, study_name: str, version: VersionRecord | None) -> None:

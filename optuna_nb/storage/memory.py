@@ -166,7 +166,7 @@ class StudyMemory:
 
 
 def changed(trial: FrozenTrial) -> FrozenTrial:
-    """Return a shallow copy to change; ``copy.copy`` takes six times as long."""
+    """Return a shallow copy to change; ``copy.copy`` takes four times as long."""
     twin = FrozenTrial.__new__(FrozenTrial)
     twin.__dict__ = trial.__dict__.copy()
     return twin

@@ -31,21 +31,21 @@ def rename(connection: Connection, name: str, new_name: str) -> dict[str, str]:
     """
     studies = versions.all_of(connection, name) or [versions.resolve(connection, name)]
     _check_free(connection, new_name)
-    renamed: dict[str, str] = {}
+    names: dict[str, str] = {}
     for study in studies:
         _check_idle(connection, study)
-        number = 1 if len(studies) == 1 else study.version
-        by_optuna = study.study_name == study.base_name  # plain Optuna made it, under its own name
-        new = new_name if by_optuna else versions.study_name(new_name, number)
-        _check_free(connection, new)
-        connection.execute("UPDATE studies SET study_name = ? WHERE study_id = ?", (new, study.study_id))
+        new = versions.renamed(study, new_name, alone=len(studies) == 1)
+        _check_free(connection, new.study_name)
+        connection.execute(
+            "UPDATE studies SET study_name = ? WHERE study_id = ?", (new.study_name, study.study_id)
+        )
         connection.execute(
             "UPDATE study_versions SET base_name = ?, version = ? WHERE study_id = ?",
-            (new_name, number, study.study_id),
+            (new.base_name, new.version, study.study_id),
         )
-        _rename_records(connection, study.study_name, new)
-        renamed[study.study_name] = new
-    return renamed
+        _rename_records(connection, study.study_name, new.study_name)
+        names[study.study_name] = new.study_name
+    return names
 
 
 def _rename_records(connection: Connection, old: str, new: str) -> None:

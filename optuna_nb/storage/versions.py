@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import StudyNotFoundError
@@ -31,6 +32,14 @@ _VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")
 def study_name(base_name: str, version: int) -> str:
     """Return the name that Optuna's table holds."""
     return f"{base_name}@{version}"
+
+
+def renamed(version: VersionRecord, name: str, *, alone: bool) -> VersionRecord:
+    """Return a version under another name: alone, it is the first one of that name."""
+    adopted = version.study_name == version.base_name  # plain Optuna made it, under its own name
+    number = 1 if alone else version.version
+    new = name if adopted else study_name(name, number)
+    return replace(version, base_name=name, version=number, study_name=new)
 
 
 def find(connection: Connection, name: str) -> VersionRecord | None:

@@ -141,6 +141,14 @@ def test_the_rounds_that_score_a_fold_are_chosen_by_the_other_folds(cancer):
 
     honest = evaluation._honest(fits, own)
 
+    longest = max(len(fit.curve) for fit in fits[1:])
+    total = np.zeros(longest)
+    for curve in (fit.curve for fit in fits[1:]):
+        slope = (curve[-1] - curve.min()) / max(len(curve) - 1 - curve.argmin(), 1)
+        total += [
+            curve[r] if r < len(curve) else curve[-1] + slope * (r - len(curve) + 1) for r in range(longest)
+        ]
+    assert common_rounds(fits[1:]) == total.argmin() + 1
     assert honest[0] == evaluation._score(0, fits[0], common_rounds(fits[1:]))
     assert honest != own
     assert np.mean(honest) >= np.mean(own)
