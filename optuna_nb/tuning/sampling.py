@@ -32,6 +32,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.tuning.fast_random import FastRandomSampler
 from optuna_nb.tuning.reseeding import Place, ReseedingSampler, places, reseeder
 from optuna_nb.tuning.unpickling import guard
 
@@ -94,7 +95,7 @@ def _named_sampler(name: str, seed: int, batch: int) -> BaseSampler:
     make: dict[str, Callable[[], BaseSampler]] = {
         "tpe": partial(_tpe, seed, batch),
         "plaintpe": partial(TPESampler, seed=seed),
-        "random": partial(optuna.samplers.RandomSampler, seed=seed),
+        "random": partial(FastRandomSampler, seed=seed),
         "grid": partial(_EveryCombination, seed=seed),
         "cmaes": partial(CmaEsSampler, seed=seed),
         "gp": partial(GPSampler, seed=seed),
