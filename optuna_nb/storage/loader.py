@@ -7,6 +7,7 @@ under one, as no ORM object is made for each value.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -150,8 +151,20 @@ def load_trials(connection: Connection, where: str, key: tuple[int, ...], *, stu
     Raises:
         StorageError: If a trial is not what was once committed.
     """
-    with understood(study), one_moment(connection):
+    with understood(study), one_moment(connection), _no_collections():
         return _load_trials(connection, where, key, study)
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Hold the collector of cyclic garbage: it would walk again and again over trials that all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def check_trials(connection: Connection, where: str, key: tuple[int, ...], *, study: str) -> None:
@@ -177,8 +190,8 @@ def _checked_rows(
     children: dict[str, defaultdict[int, list[tuple[Any, ...]]]] = {}
     for kind, sql in _CHILDREN.items():
         groups = children[kind] = defaultdict(list)
-        for trial_id, *row in connection.execute(sql.format(where=where), key):
-            groups[trial_id].append(tuple(row))
+        for row in connection.execute(sql.format(where=where), key):
+            groups[row[0]].append(tuple(row[1:]))
     hashes = dict(connection.execute(_HASHES[where], key)) if _has_hashes(connection) else {}
     if lost := hashes.keys() - {head[0] for head in heads}:
         msg = f"{len(lost)} trials of {study} are missing in the file: {REMEDY}"

@@ -13,6 +13,7 @@ import math
 import time as clock
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import (
@@ -220,16 +221,16 @@ def time_to_text(time: datetime | None) -> str | None:
         return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     global _minute  # noqa: PLW0603 - one tuple, put in place at once
     begin, end, offset, *place = _minute
-    if not (begin <= time < end and place == [time.fold, clock.tzname]):
+    if not (begin <= time < end and place == [time.fold, clock.tzname, clock.timezone]):
         begin = time.replace(second=0, microsecond=0)
         offset = begin - begin.astimezone(UTC).replace(tzinfo=None)
-        _minute = begin, begin + timedelta(minutes=1), offset, time.fold, clock.tzname
+        _minute = begin, begin + timedelta(minutes=1), offset, time.fold, clock.tzname, clock.timezone
     return (time - offset).isoformat(" ", "microseconds")
 
 
 # How far local time is from UTC in one minute, as clocks change between minutes, never within one:
 # begin, end, offset, and the fold and time zone for which that holds.
-_minute = datetime(1, 1, 1), datetime(1, 1, 1), timedelta(), 0, clock.tzname  # noqa: DTZ001 - none yet
+_minute = datetime(1, 1, 1), datetime(1, 1, 1), timedelta(), 0, clock.tzname, clock.timezone  # noqa: DTZ001 - none yet
 
 
 def text_to_time(text: str | None) -> datetime | None:
@@ -239,8 +240,18 @@ def text_to_time(text: str | None) -> datetime | None:
 
 def local_time(text: str | None) -> datetime | None:
     """Turn stored UTC into the local naive time that Optuna's trials carry."""
-    time = text_to_time(text)
-    return None if time is None else time.astimezone().replace(tzinfo=None)
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text).replace(tzinfo=None)
+    offset, fold = _to_local(time.replace(second=0, microsecond=0), clock.tzname, clock.timezone)
+    return (time + offset).replace(fold=fold) if fold else time + offset
+
+
+@lru_cache(maxsize=10_000)
+def _to_local(minute: datetime, _names: tuple[str, str], _west: int) -> tuple[timedelta, int]:
+    """Return how far local time is from this minute of UTC, and which of two equal local times it is."""
+    local = minute.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+    return local - minute, int(local.astimezone(UTC).replace(tzinfo=None) != minute)
 
 
 def to_json(value: Any) -> str:

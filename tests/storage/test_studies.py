@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sqlite3
 
 import numpy as np
@@ -134,6 +136,26 @@ def test_a_damaged_trial_is_reported_and_not_believed(storage, path):
     with pytest.raises(StorageError, match="trial 0 of s is damaged"):
         optuna.load_study(study_name="s", storage=again)
     again.close()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_reading_a_study_leaves_the_collector_of_garbage_as_it_was(storage, path, enabled, damaged):
+    optuna.create_study(storage=storage, study_name="s").optimize(objective, n_trials=2)
+    storage.close()
+    if damaged:
+        with sqlite3.connect(path) as other:
+            other.execute("UPDATE trial_values SET value = 9")
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(StorageError) if damaged else contextlib.nullcontext():
+            again = StudyStorage(f"sqlite:///{path}")
+            optuna.load_study(study_name="s", storage=again).get_trials()
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+        again.close()
 
 
 def test_a_reader_sees_each_trial_as_it_is_committed(storage, path):

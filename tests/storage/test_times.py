@@ -29,6 +29,15 @@ def test_times_are_utc_when_clocks_change_and_when_the_computer_travels(zone):
         assert time_to_text(winter) == "2026-10-25 01:30:07.000008"
         assert time_to_text(datetime(2026, 3, 29, 1, 59, 59)) == "2026-03-29 00:59:59.000000"
         assert time_to_text(datetime(2026, 3, 29, 3, 0)) == "2026-03-29 01:00:00.000000"
+        assert [local_time(f"2026-10-25 0{hour}:30:07.000008") for hour in (0, 1)] == [summer, winter]
+        assert [local_time(f"2026-10-25 0{hour}:30:07.000008").fold for hour in (0, 1)] == [0, 1]
+    assert local_time("2026-03-29 00:59:59.999999") == datetime(2026, 3, 29, 1, 59, 59, 999999)
     assert local_time("2026-03-29 01:00:00.000000") == datetime(2026, 3, 29, 3, 0)
     zone("Asia/Kathmandu")
+    assert local_time("2026-03-29 01:00:00.000000") == datetime(2026, 3, 29, 6, 45)
     assert time_to_text(datetime(2026, 3, 29, 3, 0)) == "2026-03-28 21:15:00.000000"
+    zone("Asia/Taipei")
+    assert local_time("2026-01-29 10:00:00.000000") == datetime(2026, 1, 29, 18, 0)
+    zone("America/Regina")  # CST, too
+    assert local_time("2026-01-29 10:00:00.000000") == datetime(2026, 1, 29, 4, 0)
+    assert time_to_text(datetime(2026, 1, 29, 4, 0)) == "2026-01-29 10:00:00.000000"
