@@ -281,6 +281,7 @@ class Opening:
 
     params: Mapping[str, Any]
     attributes: Mapping[str, Any]  # of its trial
+    is_baseline: bool = False  # whether gains are over its score
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,13 +190,13 @@ def _by_names_of(space: Space, given: Mapping[str, Any], synonyms: Mapping[str, 
 
 
 def _opening(learner: Learner, space: Space) -> tuple[Opening, ...]:
-    """Queue the library's defaults, then what is known to be good."""
-    first = Opening(space.complete(learner.defaults), {SETTING: LIBRARY_DEFAULTS})
+    """Queue the library's defaults and what is known to be good, what takes long at the end."""
+    defaults = Opening(space.complete(learner.defaults), {SETTING: LIBRARY_DEFAULTS}, is_baseline=True)
     known = [
         Opening(space.complete(setting), {SETTING: f"known to be good {k}"})
         for k, setting in enumerate(space.opening, 1)
     ]
-    return (first, *known)
+    return (*known, defaults) if learner.slow_defaults else (defaults, *known)
 
 
 def _identity(

@@ -5,6 +5,10 @@ rows by the same borders; trials only read them, that of the library's defaults 
 whose 1,000 rounds would else take much of a short study. Fits release the GIL. Building a pool
 of strings holds it, so text columns come as pandas categories, which are read by their codes.
 
+A callback is handed all losses so far after each round, which takes longer and longer: with
+1,000 rounds on few rows as long as the trees do. So the loss is asked for in every fifth round
+only, and that of the training rows never.
+
 The winner's fit on all rows is steadier than a trial's: it learns at a quarter of the trial's
 rate, in four times its rounds (``benchmarks/autotune/winner.py``).
 """
@@ -35,6 +39,8 @@ if TYPE_CHECKING:
     from optuna_nb.models.stopping import Limit
 
 MOST_ROUNDS = 1500
+ROUNDS_OF_DEFAULTS = 1000  # by which CatBoost chooses the learning rate that it is not given
+PERIOD = 5  # rounds from one known loss to the next
 SLOWER = 4  # that the winner learns on all rows, in as many times the rounds
 _LOSS = {Task.BINARY: "Logloss", Task.MULTICLASS: "MultiClass", Task.REGRESSION: "RMSE"}
 DEFAULTS = {
@@ -51,6 +57,7 @@ _ALIASES = {
     "eta": "learning_rate",
     "random_state": "random_seed",
 }
+_DETECTOR = ("early_stopping_rounds", "od_type", "od_wait", "od_pval")  # stopping early is ours
 _OURS = frozenset({"cat_features", "thread_count", "verbose", "silent", "logging_level", "random_seed"})
 
 
@@ -58,6 +65,7 @@ class CatBoostLearner(Learner):
     """CatBoost on the folds of one problem."""
 
     family = "catboost"
+    slow_defaults = True  # a low learning rate, up to ten times the rounds of what is known to be good
     synonyms = _ALIASES
 
     def __init__(self, *args: Any) -> None:
@@ -87,17 +95,19 @@ class CatBoostLearner(Learner):
         bins = int(values.get("border_count", 254))
         train, score = self._shared.get((fold, bins), partial(self._pools, fold, bins))
         rounds = values.pop("iterations", None)
-        ending: dict[str, Any] = {}
+        loss = values.get("loss_function") or _LOSS[self.problem.task]
+        rates_itself = rounds is None and "learning_rate" not in values
         patience: Patience | None = None
         if rounds is None:
-            patience = Patience(float(values.get("learning_rate", 0.1)), limit if self._loss_counts else None)
-            ending = {"use_best_model": False}
+            watched = limit if self._loss_counts else None
+            patience = Patience(float(values.get("learning_rate", 0.1)), watched, PERIOD)
+            values = {name: value for name, value in values.items() if name not in _DETECTOR}
+            values |= {"use_best_model": False, "metric_period": PERIOD}
         model = catboost.CatBoost(
             {
-                "loss_function": _LOSS[self.problem.task],
                 **values,
-                **ending,
-                "iterations": int(rounds or MOST_ROUNDS),
+                "loss_function": f"{loss}:hints=skip_train~true" if loss in _LOSS.values() else loss,
+                "iterations": int(rounds or (ROUNDS_OF_DEFAULTS if rates_itself else MOST_ROUNDS)),
                 "random_seed": self.seed,
                 "thread_count": threads,
                 "allow_writing_files": False,
@@ -106,8 +116,10 @@ class CatBoostLearner(Learner):
         )
         if cancelled.is_set():
             return FoldFit(lambda _: np.empty(0))
-        model.fit(train, eval_set=score if rounds is None else None, callbacks=[_Ending(cancelled, patience)])
-        curve = None if rounds else np.array(next(iter(model.get_evals_result()["validation"].values())))
+        ending = _Ending(cancelled, patience, str(loss))
+        model.fit(train, eval_set=score if rounds is None else None, callbacks=[ending])
+        curve = None if rounds else _all_rounds(model, str(loss))
+        chosen = {"learning_rate": float(model.learning_rate_), "iterations": ROUNDS_OF_DEFAULTS}
         best = int(model.tree_count_ if curve is None else curve.argmin() + 1)
         kind = "Probability" if self.problem.is_classification else "RawFormulaVal"
 
@@ -118,7 +130,8 @@ class CatBoostLearner(Learner):
             )
             return found
 
-        return FoldFit(predict, best, curve, gave_up=patience is not None and patience.gave_up)
+        gave_up = patience is not None and patience.gave_up
+        return FoldFit(predict, best, curve, gave_up=gave_up, chosen=chosen if rates_itself else {})
 
     @property
     def _loss_counts(self) -> bool:
@@ -191,12 +204,28 @@ class CatBoostLearner(Learner):
         return self.write("catboost", self._kind().__name__, self._arguments(params, rounds))
 
 
+def _known(metrics: Mapping[str, Mapping[str, list[float]]], loss: str) -> list[float]:
+    """Return the losses so far; a metric of the user's own may stand before them."""
+    found = metrics["validation"]
+    return found.get(loss) or next(iter(found.values()))
+
+
+def _all_rounds(model: Any, loss: str) -> NDArray[np.float64]:
+    """Return the loss after each round: known in the 1st, the 6th and so on, and straight lines between."""
+    known = _known(model.get_evals_result(), loss)
+    rounds = np.minimum(np.arange(len(known)) * PERIOD, model.tree_count_ - 1)
+    curve: NDArray[np.float64] = np.interp(np.arange(rounds[-1] + 1), rounds, known)
+    return curve
+
+
 class _Ending:
     """Ends training when the loss has stopped falling, or nobody waits for it any more."""
 
-    def __init__(self, cancelled: threading.Event, patience: Patience | None) -> None:
+    def __init__(self, cancelled: threading.Event, patience: Patience | None, loss: str) -> None:
         self._cancelled = cancelled
         self._patience = patience
+        self._loss = loss
+        self._seen = 0
 
     def after_iteration(self, info: Any) -> bool:
         """Tell CatBoost whether to go on."""
@@ -204,4 +233,8 @@ class _Ending:
             return False
         if self._patience is None:
             return True
-        return not self._patience.is_over(next(iter(info.metrics["validation"].values()))[-1])
+        losses = _known(info.metrics, self._loss)
+        if len(losses) == self._seen:
+            return True
+        self._seen = len(losses)
+        return not self._patience.is_over(losses[-1])

@@ -42,6 +42,7 @@ SETTING = "setting"  # attribute of a trial that was not drawn by the sampler
 LIBRARY_DEFAULTS = "library defaults"
 ROUNDS = "rounds"  # boosting rounds that are best for all folds together
 FOLD_ROUNDS = "fold_rounds"  # and for each one
+CHOSEN = "chosen_by_library"  # parameters that were left to it
 RACED = "raced_scores"  # what the folds scored by their own rounds
 PARTS = "part_scores"  # of the scoring rows, where there is one split
 N_PARTS, _LEAST_PART = 20, 250
@@ -107,8 +108,9 @@ class Evaluation:
             optuna.TrialPruned: If its first folds show that it is hopeless.
         """
         learner = self.learner
+        races = self._race and trial.user_attrs.get(SETTING) != LIBRARY_DEFAULTS  # all gains are over these
         rivals = ask_study(
-            trial.study, enter, self.about, len(learner.folds), learner.metric.sign if self._race else None
+            trial.study, enter, self.about, len(learner.folds), learner.metric.sign if races else None
         )
         params = self.params_of(trial.user_attrs, self.space.suggest(trial))
         fits, raced = self._run_folds(trial, params, rivals)
@@ -116,6 +118,8 @@ class Evaluation:
         if fits[0].rounds is not None:
             trial.set_user_attr(FOLD_ROUNDS, [fit.rounds for fit in fits])
             trial.set_user_attr(ROUNDS, common_rounds(fits))
+        if fits[0].chosen:
+            trial.set_user_attr(CHOSEN, dict(fits[0].chosen))
         trial.set_user_attr(RACED, raced)
         if len(fits) == 1:
             trial.set_user_attr(PARTS, self._score_parts(fits[0]))

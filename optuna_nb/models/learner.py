@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.base import clone
@@ -56,12 +56,15 @@ class FoldFit:
         curve: Loss of the scoring rows after each round, where they stopped the boosting;
             None where they had no part in that.
         gave_up: Whether boosting ended as it would have missed the limit.
+        chosen: Parameters that the library chose by itself, and would choose otherwise for
+            another number of rounds: the fit on all rows is told them.
     """
 
     predict: Callable[[int | None], NDArray[Any]]
     rounds: int | None = None
     curve: NDArray[Any] | None = None
     gave_up: bool = False
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Learner(ABC):
@@ -77,6 +80,7 @@ class Learner(ABC):
 
     family = ""
     synonyms: ClassVar[Mapping[str, str]] = {}  # other names of parameters, and the plain ones
+    slow_defaults: ClassVar[bool] = False  # whether what is known to be good goes before them
     defaults: Mapping[str, Any]  # what the library does when it is left alone
     baseline: Mapping[str, Any]  # parameters of a fit that leaves it alone, its rounds among them
 

@@ -102,7 +102,7 @@ def prepare_refinement(
         finish=finish,
         code=f"refine({parent!r})\n\n{objective.code}",
         fingerprint={**objective.fingerprint, "parent": parent, "centre": combine(identity).hex()},
-        opening=(Opening(centre, {SETTING: CENTRE}),),
+        opening=(Opening(centre, {SETTING: CENTRE}, is_baseline=True),),
     )
     size = len(list(itertools.product(*grid.values())))
     sampler = optuna.samplers.GridSampler({name: list(values) for name, values in grid.items()}, seed=seed)

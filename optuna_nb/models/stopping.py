@@ -39,32 +39,35 @@ class Patience:
     Args:
         learning_rate: Of the boosting.
         limit: What the fit has to reach; None without.
+        period: Rounds from one known loss to the next.
 
     Attributes:
         gave_up: Whether the fit ended as it would have missed the limit.
     """
 
-    def __init__(self, learning_rate: float, limit: Limit | None = None) -> None:
+    def __init__(self, learning_rate: float, limit: Limit | None = None, period: int = 1) -> None:
         self.gave_up = False
-        self._limit = limit
-        self._windows: list[float] = []  # the loss at the end of each window
-        self._seen = 0
         self.rounds = int(min(max(round(_LEARNING / learning_rate), _FEWEST), _MOST))
+        self._limit = limit
+        self._period = period
+        self._window = max(self.rounds // 2, 10) // period  # in known losses, as all below
+        self._windows: list[float] = []  # the loss at the end of each
+        self._seen = 0
         self._best = math.inf
         self._since = 0
 
     def is_over(self, loss: float) -> bool:
-        """Take in the loss after one more round, and tell whether to stop."""
+        """Take in the next known loss, and tell whether to stop."""
         if loss < self._best - _LEAST_GAIN * abs(self._best) or math.isinf(self._best):
             self._best = loss
             self._since = 0
         else:
             self._since += 1
         self._seen += 1
-        if self._limit is not None and self._seen % max(self.rounds // 2, 10) == 0:
+        if self._limit is not None and self._seen % self._window == 0:
             self._windows.append(loss)
             self.gave_up = self._must_miss(self._limit)
-        return self.gave_up or self._since >= self.rounds
+        return self.gave_up or self._since * self._period >= self.rounds
 
     def _must_miss(self, limit: Limit) -> bool:
         if len(self._windows) < 3:  # noqa: PLR2004 - a gain after the first rise

@@ -9,7 +9,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from optuna_nb.models.baseline import paired_gain
-from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, PARTS, ROUNDS, SETTING, Evaluation
+from optuna_nb.models.evaluation import CHOSEN, LIBRARY_DEFAULTS, PARTS, ROUNDS, SETTING, Evaluation
 from optuna_nb.models.problem import take_rows
 from optuna_nb.tuning.results import FOLD_SCORES
 
@@ -103,7 +103,8 @@ class Winner:
 
     def _params(self, trial: FrozenTrial) -> dict[str, Any]:
         evaluation = self._evaluation
-        return evaluation.params_of(trial.user_attrs, {**evaluation.space.fixed, **trial.params})
+        given = evaluation.params_of(trial.user_attrs, {**evaluation.space.fixed, **trial.params})
+        return {**given, **trial.user_attrs.get(CHOSEN, {})}
 
     def _fit(self, trial: FrozenTrial, rows: NDArray[np.intp] | None) -> Any:
         X, y, weights = self._X, self._y, self._weights

@@ -61,6 +61,7 @@ class XGBoostLearner(Learner):
     """XGBoost on the folds of one problem."""
 
     family = "xgboost"
+    slow_defaults = True  # 100 rounds of deep trees, whether they help or not
     synonyms = _SYNONYMS
 
     def __init__(self, *args: Any) -> None:

@@ -229,10 +229,11 @@ class Work:
         )
 
     def _baseline(self, trials: Sequence[FrozenTrial]) -> Baseline | None:
-        """Return what the opening's first setting, the library's defaults, came to."""
-        if not self.objective.opening:
+        """Return what the opening's baseline, as the library's defaults, came to."""
+        opening = self.objective.opening
+        marks = next((it.attributes.items() for it in opening if it.is_baseline), None)
+        if marks is None:
             return None
-        marks = self.objective.opening[0].attributes.items()
         for trial in trials:
             if trial.state == TrialState.COMPLETE and marks <= trial.user_attrs.items():
                 metrics = {self.version.metric or "score": plain((trial.values or [None])[0])}

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -27,6 +28,12 @@ from optuna_nb.models.sklearn_model import CLASSIFIERS, REGRESSORS
 
 def outcome(handle):
     return [(t.number, t.state.name, t.value, t.params) for t in handle.study.trials]
+
+
+def defaults_of(study):
+    """Return the trial of the library's defaults."""
+    (trial,) = (it for it in study.trials if it.user_attrs.get(SETTING) == LIBRARY_DEFAULTS)
+    return trial
 
 
 def test_xgboost_is_tuned_refitted_and_ready_to_predict(tuned, cancer):
@@ -87,7 +94,7 @@ def test_few_rows_of_many_columns_are_cut_into_32_bins_by_catboost_alone(tuned, 
 def test_catboosts_other_names_of_parameters_are_known(tuned, cancer, own):
     from catboost import CatBoostClassifier
 
-    handle = tuned(CatBoostClassifier(**own), *cancer, trials=2, folds=2)
+    handle = tuned(CatBoostClassifier(**own), *cancer, trials=3, folds=2)
     assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
     assert handle.best_model.is_fitted()
 
@@ -96,8 +103,8 @@ def test_one_split_of_many_rows_has_an_interval_of_its_gain_from_parts_of_its_ro
     rng = np.random.default_rng(0)
     X = rng.normal(size=(25_000, 3))
     y = (X.sum(axis=1) + rng.normal(size=25_000) > 0).astype(int)
-    study = tuned("xgboost", X, y, trials=3, cv=0.2, fix={"max_depth": 2}).study
-    first, best = study.trials[0], study.best_trial
+    study = tuned("xgboost", X, y, trials=4, cv=0.2, fix={"max_depth": 2}).study
+    first, best = defaults_of(study), study.best_trial
     mean, low, high = study.user_attrs["gain_over_defaults"]
 
     assert len(first.user_attrs["part_scores"]) == 20
@@ -110,8 +117,8 @@ def test_one_split_of_many_rows_has_an_interval_of_its_gain_from_parts_of_its_ro
 
 
 def test_one_split_of_few_rows_has_no_interval(tuned, cancer):
-    study = tuned("xgboost", *cancer, trials=3, cv=0.2).study
-    assert study.trials[0].user_attrs["part_scores"] == []
+    study = tuned("xgboost", *cancer, trials=4, cv=0.2).study
+    assert defaults_of(study).user_attrs["part_scores"] == []
     assert "gain_over_defaults" not in study.user_attrs
 
 
@@ -119,13 +126,74 @@ def test_the_study_opens_with_the_library_defaults_and_they_are_what_the_library
     from xgboost import XGBClassifier
 
     X, y = cancer
-    handle = tuned("xgboost", X, y, trials=1, folds=3)
+    handle = tuned("xgboost", X, y, trials=4, folds=3)
 
-    first = handle.study.trials[0]
+    first = defaults_of(handle.study)
     folds = StratifiedKFold(3, shuffle=True, random_state=33)
     expected = cross_val_score(XGBClassifier(n_jobs=1), X, y, cv=folds, scoring="neg_log_loss")
-    assert first.user_attrs[SETTING] == LIBRARY_DEFAULTS
+    assert first.number == 3
     assert first.user_attrs["fold_scores"] == pytest.approx(list(-expected), rel=1e-6)
+
+
+@pytest.mark.parametrize(("model", "known"), [("catboost", 2), ("xgboost", 3), ("logistic", 0)])
+def test_slow_defaults_wait_for_what_is_known_to_be_good(tuned, cancer, model, known):
+    handle = tuned(model, *cancer, trials=known + 1, folds=2)
+
+    trials = [it for it in handle.study.trials if it.state.is_finished()]
+    settings = [f"known to be good {k}" for k in range(1, known + 1)]
+    assert [it.user_attrs[SETTING] for it in trials] == [*settings, LIBRARY_DEFAULTS]
+    assert handle.runs["results"][0]["baseline_score"] == trials[-1].value
+    if model == "catboost":
+        assert trials[0].user_attrs["rounds"] < trials[-1].user_attrs["rounds"] <= 1000
+
+
+def test_catboosts_defaults_are_fitted_on_all_rows_at_the_rate_and_rounds_of_their_folds(diabetes):
+    import catboost
+
+    X, y = diabetes
+    prepared = prepare(AutotuneOptions(model="catboost", X=X, y=y, folds=2))
+    study = optuna.create_study()
+    study.enqueue_trial({}, user_attrs={SETTING: LIBRARY_DEFAULTS})
+    study.optimize(lambda trial: float(np.mean(prepared.objective.evaluate(trial))), n_trials=1)
+    trial = study.best_trial
+    model = prepared.objective.refit(study)
+
+    half = catboost.CatBoostRegressor(iterations=1000, verbose=False, allow_writing_files=False)
+    fold = prepared.objective.evaluate.learner.folds[0].train
+    half.fit(np.asarray(X)[fold], np.asarray(y)[fold])
+    assert model.learning_rate_ == pytest.approx(half.learning_rate_, rel=1e-6)
+    assert model.tree_count_ == trial.user_attrs["rounds"] < 1000
+
+
+@pytest.mark.parametrize(
+    "own", [{"early_stopping_rounds": 50}, {"od_type": "Iter", "od_wait": 5}, {"eval_metric": "Accuracy"}]
+)
+def test_an_estimator_that_stops_by_a_rule_of_its_own_is_stopped_by_ours(cancer, own):
+    import threading
+
+    from catboost import CatBoostClassifier
+
+    curves = []
+    for settings in ({}, own):
+        options = AutotuneOptions(model=CatBoostClassifier(**settings), X=cancer[0], y=cancer[1], folds=3)
+        learner = prepare(options).objective.evaluate.learner
+        curves.append(learner.fit_fold(0, {"learning_rate": 0.1, "depth": 3}, 1, threading.Event()).curve)
+    assert list(curves[0]) == list(curves[1])
+
+
+def test_the_defaults_are_not_raced_as_all_gains_are_over_them(cancer):
+    evaluation = prepare(
+        AutotuneOptions(model="xgboost", X=cancer[0], y=cancer[1], folds=3)
+    ).objective.evaluate
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for noise in (1e-9, 2e-9):
+        rival = {"raced_scores": [noise, 1e-9, noise]}
+        study.add_trial(optuna.trial.create_trial(value=noise, user_attrs=rival))
+
+    with pytest.raises(optuna.TrialPruned, match="hopeless after 1 of 3 folds"):
+        evaluation(study.ask())
+    study.enqueue_trial({}, user_attrs={SETTING: LIBRARY_DEFAULTS})
+    assert len(evaluation(study.ask())) == 3
 
 
 def test_the_rounds_that_score_a_fold_are_chosen_by_the_other_folds(cancer):
@@ -253,23 +321,24 @@ def test_catboost_watches_the_true_loss_of_rows_with_categories():
     assert train.is_quantized()
     truth = [
         log_loss(learner.problem.y[learner.folds[0].score], fit.predict(rounds))
-        for rounds in (1, 5, len(fit.curve))
+        for rounds in (1, 6, 11, len(fit.curve))  # in between lie straight lines
     ]
-    assert truth == pytest.approx([fit.curve[0], fit.curve[4], fit.curve[-1]], rel=1e-6)
+    assert truth == pytest.approx([fit.curve[0], fit.curve[5], fit.curve[10], fit.curve[-1]], rel=1e-6)
+    assert np.diff(fit.curve[:6]) == pytest.approx([(truth[1] - truth[0]) / 5] * 5)
     assert score.num_row() == 300
 
 
 def test_catboost_takes_rows_of_nothing_but_text(tuned):
     X, y = frame_with_text()
 
-    handle = tuned("catboost", X[["kind", "level"]], y, trials=2, folds=2, fix={"iterations": 20})
+    handle = tuned("catboost", X[["kind", "level"]], y, trials=3, folds=2, fix={"iterations": 20})
 
     assert handle.best_model.predict(X[["kind", "level"]]).shape == (240,)
 
 
 def test_catboost_stops_early_on_shared_pools(tuned, iris):
     handle = tuned(
-        "catboost", *iris, trials=2, folds=2, space={"learning_rate": (0.2, 0.3)}, fix={"depth": 2}
+        "catboost", *iris, trials=3, folds=2, space={"learning_rate": (0.2, 0.3)}, fix={"depth": 2}
     )
 
     assert handle.study.trials[1].user_attrs["rounds"] < 500

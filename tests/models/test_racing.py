@@ -77,11 +77,11 @@ def test_with_one_split_the_limit_is_the_best_score_so_far():
     assert limit_of_first(np.empty((0, 1))) is None
 
 
-def rounds_until_the_end(curve, limit=None, rate=0.1, *, in_haste=False):
-    patience = Patience(rate, None if limit is None else Limit(limit, in_haste))
-    for k, loss in enumerate(curve, 1):
-        if patience.is_over(loss):
-            return k, patience.gave_up
+def rounds_until_the_end(curve, limit=None, rate=0.1, *, in_haste=False, period=1):
+    patience = Patience(rate, None if limit is None else Limit(limit, in_haste), period)
+    for k in range(0, len(curve), period):
+        if patience.is_over(curve[k]):
+            return k + 1, patience.gave_up
     return len(curve), False
 
 
@@ -93,13 +93,24 @@ def test_boosting_ends_when_the_loss_has_stopped_falling_for_as_much_learning_at
     assert rounds_until_the_end(flat, rate=0.001) == (101, False)
 
 
-def test_a_curve_that_will_miss_the_limit_is_given_up_and_a_slow_one_that_will_reach_it_is_not():
+@pytest.mark.parametrize("rate", [0.3, 0.1, 0.04, 0.001])
+def test_a_loss_that_is_known_in_every_fifth_round_ends_boosting_as_soon(rate):
+    rounds = np.arange(1000)
+    valley = 0.3 + np.exp(-rounds / 20) + 1e-3 * rounds
+
+    for curve in (np.ones(500), valley):
+        often, seldom = (rounds_until_the_end(curve, rate=rate, period=period)[0] for period in (1, 5))
+        assert abs(seldom - often) <= 5
+
+
+@pytest.mark.parametrize("period", [1, 5])
+def test_a_curve_that_will_miss_the_limit_is_given_up_and_a_slow_one_that_will_reach_it_is_not(period):
     rounds = np.arange(1000)
     slow = 0.3 + 0.4 * np.exp(-rounds / 200)
 
-    assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[1]
-    assert rounds_until_the_end(slow, limit=0.25, rate=0.02)[0] < 800
-    assert not rounds_until_the_end(slow, limit=0.31, rate=0.02)[1]
+    assert rounds_until_the_end(slow, limit=0.25, rate=0.02, period=period)[1]
+    assert rounds_until_the_end(slow, limit=0.25, rate=0.02, period=period)[0] < 800
+    assert not rounds_until_the_end(slow, limit=0.31, rate=0.02, period=period)[1]
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
