@@ -30,6 +30,9 @@ class Rows(Protocol):
     def fetchone(self) -> Any:
         """Return the next row, or None."""
 
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Return so many of the rows that are left, or fewer at the end."""
+
     def fetchall(self) -> list[Any]:
         """Return all rows that are left."""
 

@@ -12,26 +12,26 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import json_to_distribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import StorageError, StudyNotFoundError
 from optuna_nb.storage.dialect import has_table
 from optuna_nb.storage.memory import StudyMemory
-from optuna_nb.storage.rows import DISTRIBUTIONS_KEPT, decode_number, digest, local_time
+from optuna_nb.storage.rows import decode_number, digest_of_text, local_time
+from optuna_nb.storage.shapes import NO_PARAMS, Params, params_by_trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from optuna.distributions import BaseDistribution
-
     from optuna_nb.storage.dialect import Connection
 
 _TRIALS = "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials WHERE {where}"
+_PARAMS = (
+    "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
+    " JOIN trials USING (trial_id) WHERE {where} ORDER BY param_id"
+)
 _CHILDREN = {
-    "params": "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params"
-    " JOIN trials USING (trial_id) WHERE {where} ORDER BY param_id",
     "values": "SELECT trial_id, objective, value, value_type FROM trial_values"
     " JOIN trials USING (trial_id) WHERE {where} ORDER BY trial_value_id",
     "steps": "SELECT trial_id, step, intermediate_value, intermediate_value_type"
@@ -63,6 +63,7 @@ _HASHES = {  # without a look at the trials, so that one that is missing there i
 
 REMEDY = "put a copy of it in its place, or see `%tune doctor`"
 _Head = tuple[int, int, str, str | None, str | None]
+_Rows = list[tuple[Any, ...]]
 
 
 @contextlib.contextmanager
@@ -179,31 +180,40 @@ def check_trials(connection: Connection, where: str, key: tuple[int, ...], *, st
 
 
 def _load_trials(connection: Connection, where: str, key: tuple[int, ...], study: str) -> list[FrozenTrial]:
-    return [_trial(*head, parts) for head, parts in _checked_rows(connection, where, key, study)]
+    return [_trial(*read) for read in _checked_rows(connection, where, key, study)]
 
 
 def _checked_rows(
     connection: Connection, where: str, key: tuple[int, ...], study: str
-) -> Iterator[tuple[_Head, list[list[tuple[Any, ...]]]]]:
+) -> Iterator[tuple[_Head, Params, list[_Rows]]]:
     """Yield the rows of each trial, once they have been compared with its hash."""
     heads = connection.execute(_TRIALS.format(where=where), key).fetchall()
-    children: dict[str, defaultdict[int, list[tuple[Any, ...]]]] = {}
-    for kind, sql in _CHILDREN.items():
-        groups = children[kind] = defaultdict(list)
-        for row in connection.execute(sql.format(where=where), key):
-            groups[row[0]].append(tuple(row[1:]))
+    all_params = params_by_trial(connection.execute(_PARAMS.format(where=where), key))
+    children = [
+        _by_trial(connection.execute(sql.format(where=where), key).fetchall()) for sql in _CHILDREN.values()
+    ]
     hashes = dict(connection.execute(_HASHES[where], key)) if _has_hashes(connection) else {}
     if lost := hashes.keys() - {head[0] for head in heads}:
         msg = f"{len(lost)} trials of {study} are missing in the file: {REMEDY}"
         raise StorageError(msg, code="NB502")
     for head in heads:
-        trial_id, number, state, start, complete = head
-        parts = [children[kind].get(trial_id, []) for kind in _CHILDREN]
+        trial_id, number, *rest = head
+        params = all_params.get(trial_id, NO_PARAMS)
+        parts = [rows.get(trial_id, []) for rows in children]
         known = hashes.get(trial_id)
-        if known is not None and known != digest(number, (state, start, complete), *map(sorted, parts)):
-            msg = f"trial {number} of {study} is damaged in the file: {REMEDY}"
-            raise StorageError(msg, code="NB502")
-        yield head, parts
+        if known is not None:
+            texts = [params[0].row_text(params[1]), *(repr(sorted(rows)) if rows else "[]" for rows in parts)]
+            if known != digest_of_text(f"({number!r}, {tuple(rest)!r}, {', '.join(texts)})"):
+                msg = f"trial {number} of {study} is damaged in the file: {REMEDY}"
+                raise StorageError(msg, code="NB502")
+        yield head, params, parts
+
+
+def _by_trial(rows: list[tuple[Any, ...]]) -> dict[int, _Rows]:
+    groups: dict[int, _Rows] = defaultdict(list)
+    for row in rows:
+        groups[row[0]].append(tuple(row[1:]))
+    return groups
 
 
 def _has_hashes(connection: Connection) -> bool:
@@ -211,16 +221,10 @@ def _has_hashes(connection: Connection) -> bool:
     return has_table(connection, "trial_commits")
 
 
-def _trial(  # noqa: PLR0917 - the columns of a trial
-    trial_id: int,
-    number: int,
-    state: str,
-    start: str | None,
-    complete: str | None,
-    parts: list[list[tuple[Any, ...]]],
-) -> FrozenTrial:
-    params, values, steps, user_attrs, system_attrs = parts
-    distributions = {name: distribution(text) for name, _, text in params}
+def _trial(head: _Head, params: Params, parts: list[_Rows]) -> FrozenTrial:
+    trial_id, number, state, start, complete = head
+    form, drawn = params
+    values, steps, user_attrs, system_attrs = parts
     return FrozenTrial(
         number=number,
         state=TrialState[state],
@@ -228,23 +232,10 @@ def _trial(  # noqa: PLR0917 - the columns of a trial
         values=[decode_number(value, kind) for _, value, kind in sorted(values)] or None,
         datetime_start=local_time(start),
         datetime_complete=local_time(complete),
-        params={name: distributions[name].to_external_repr(value) for name, value, _ in params},
-        distributions=distributions,
+        params=form.params(drawn),
+        distributions=form.distributions.copy(),
         user_attrs={key: json.loads(text) for key, text in user_attrs},
         system_attrs={key: json.loads(text) for key, text in system_attrs},
         intermediate_values={step: decode_number(value, kind) for step, value, kind in steps},
         trial_id=trial_id,
     )
-
-
-_distributions: dict[str, BaseDistribution] = {}
-
-
-def distribution(text: str) -> BaseDistribution:
-    """Read a distribution; the same text gives the same object."""
-    known = _distributions.get(text)
-    if known is None:
-        if len(_distributions) > DISTRIBUTIONS_KEPT:  # distributions that change with each trial
-            _distributions.clear()
-        known = _distributions[text] = json_to_distribution(text)
-    return known

@@ -65,7 +65,12 @@ class TrialRows(NamedTuple):
 
 def digest(*parts: object) -> str:
     """Hash plain values; floats count bit for bit, as ``repr`` keeps them all."""
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return digest_of_text(repr(parts))
+
+
+def digest_of_text(text: str) -> str:
+    """Hash what ``repr`` made of plain values."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def encode(trial: FrozenTrial, study_id: int, internals: Mapping[str, float] | None = None) -> TrialRows:
@@ -242,14 +247,18 @@ def local_time(text: str | None) -> datetime | None:
     """Turn stored UTC into the local naive time that Optuna's trials carry."""
     if text is None:
         return None
-    time = datetime.fromisoformat(text).replace(tzinfo=None)
-    offset, fold = _to_local(time.replace(second=0, microsecond=0), clock.tzname, clock.timezone)
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is not None or text[16:17] != ":":  # not as Optuna writes it
+        time = time.replace(tzinfo=None)
+        text = time.isoformat(" ")
+    offset, fold = _to_local(text[:16], clock.tzname, clock.timezone)
     return (time + offset).replace(fold=fold) if fold else time + offset
 
 
 @lru_cache(maxsize=10_000)
-def _to_local(minute: datetime, _names: tuple[str, str], _west: int) -> tuple[timedelta, int]:
+def _to_local(until_minute: str, _names: tuple[str, str], _west: int) -> tuple[timedelta, int]:
     """Return how far local time is from this minute of UTC, and which of two equal local times it is."""
+    minute = datetime.fromisoformat(until_minute)
     local = minute.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
     return local - minute, int(local.astimezone(UTC).replace(tzinfo=None) != minute)
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from optuna_nb.records import TrialOutcome, TrialView
-from optuna_nb.storage.loader import distribution
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.rows import decode_number, text_to_time
+from optuna_nb.storage.shapes import distribution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
