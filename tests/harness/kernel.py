@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.manager import KernelManager
 
+from harness.lost_requests import CAN_LOSE_REQUESTS, Visitor
+
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
 
@@ -69,6 +71,7 @@ class Kernel:
         self.folder = folder
         self._manager: KernelManager | None = None
         self._client: BlockingKernelClient | None = None
+        self._visitor: Visitor | None = None
         self.late = CellResult()  # what arrived for cells that had already ended
 
     def __enter__(self) -> Self:
@@ -110,6 +113,8 @@ class Kernel:
             )
         self._client = self._manager.client()
         self._client.start_channels()
+        if CAN_LOSE_REQUESTS:
+            self._visitor = Visitor(self._client._make_url("shell"))
         self._client.wait_for_ready(timeout=60)
 
     def kill(self) -> None:
@@ -143,6 +148,9 @@ class Kernel:
         self._close_channels()
 
     def _close_channels(self) -> None:
+        if self._visitor is not None:
+            self._visitor.close()
+            self._visitor = None
         if self._client is not None:
             self._client.stop_channels()
             self._client = None
