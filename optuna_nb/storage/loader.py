@@ -160,8 +160,9 @@ def load_trials(connection: Connection, where: str, key: tuple[int, ...], *, stu
 def _no_collections() -> Iterator[None]:
     """Hold the collector of cyclic garbage: it would walk again and again over trials that all stay."""
     enabled = gc.isenabled()
-    gc.disable()
     try:
+        if enabled:  # else another thread holds it, or the user
+            gc.disable()
         yield
     finally:
         if enabled:

@@ -12,7 +12,7 @@ import json
 import math
 import time as clock
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -260,7 +260,8 @@ def _to_local(until_minute: str, _names: tuple[str, str], _west: int) -> tuple[t
     """Return how far local time is from this minute of UTC, and which of two equal local times it is."""
     minute = datetime.fromisoformat(until_minute)
     local = minute.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-    return local - minute, int(local.astimezone(UTC).replace(tzinfo=None) != minute)
+    changes = 1 < local.year < MAXYEAR  # at the ends of time the way back may not exist
+    return local - minute, int(changes and local.astimezone(UTC).replace(tzinfo=None) != minute)
 
 
 def to_json(value: Any) -> str:

@@ -111,11 +111,15 @@ class Kernel:
             self._manager.start_kernel(
                 cwd=str(self.folder), env=isolated_environment(self.folder), stdout=log, stderr=log
             )
-        self._client = self._manager.client()
-        self._client.start_channels()
-        if CAN_LOSE_REQUESTS:
-            self._visitor = Visitor(self._client._make_url("shell"))
-        self._client.wait_for_ready(timeout=60)
+        try:
+            self._client = self._manager.client()
+            self._client.start_channels()
+            if CAN_LOSE_REQUESTS:
+                self._visitor = Visitor(self._client._make_url("shell"))
+            self._client.wait_for_ready(timeout=60)
+        except BaseException:
+            self.close()
+            raise
 
     def kill(self) -> None:
         """Kill the process as a crash would: SIGKILL, with no chance to tidy up."""

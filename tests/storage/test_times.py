@@ -41,3 +41,12 @@ def test_times_are_utc_when_clocks_change_and_when_the_computer_travels(zone):
     zone("America/Regina")  # CST, too
     assert local_time("2026-01-29 10:00:00.000000") == datetime(2026, 1, 29, 4, 0)
     assert time_to_text(datetime(2026, 1, 29, 4, 0)) == "2026-01-29 10:00:00.000000"
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be set here")
+def test_the_ends_of_time_can_be_read(zone):
+    zone("Europe/Berlin")
+    assert local_time("0001-01-01 12:00:00").date() == datetime(1, 1, 1).date()
+    zone("Australia/Lord_Howe")
+    assert local_time("9999-12-31 12:00:00").year == 9999
+    assert local_time("2026-03-29T01:00:00+00:00") == local_time("2026-03-29 01:00:00.000000")
