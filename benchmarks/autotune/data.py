@@ -44,28 +44,34 @@ def _classes(rows: int, columns: int, classes: int, seed: int, test: int) -> Dat
     return _split(X, y, test, seed, "binary" if classes == 2 else "multiclass")  # noqa: PLR2004 - two classes
 
 
-def load(name: str, seed: int) -> DataSet:  # noqa: PLR0911 - one line a data set
+BUNDLED = {  # loader, share that is held out, task
+    "breast_cancer": (datasets.load_breast_cancer, 0.35, "binary"),
+    "diabetes": (datasets.load_diabetes, 0.35, "regression"),
+    "wine": (datasets.load_wine, 0.5, "multiclass"),
+    "digits": (datasets.load_digits, 0.5, "multiclass"),
+}
+GENERATED = {  # rows, columns, classes, rows held out
+    "few_200": (200, 20, 2, 4_000),
+    "few_400": (400, 20, 2, 4_000),
+    "few_800": (800, 20, 2, 4_000),
+    "binary_2k": (2_000, 25, 2, 10_000),
+    "classes_3k": (3_000, 20, 4, 10_000),
+    "binary_10k": (10_000, 20, 2, 20_000),
+    "binary_100k": (100_000, 30, 2, 20_000),
+}
+
+
+def load(name: str, seed: int) -> DataSet:
     """Make one data set; the seed splits bundled rows and generates the others."""
-    if name == "breast_cancer":
-        X, y = datasets.load_breast_cancer(return_X_y=True)
-        return _split(X, y, 0.35, seed, "binary")
-    if name == "diabetes":
-        X, y = datasets.load_diabetes(return_X_y=True)
-        return _split(X, y, 0.35, seed, "regression")
-    if name == "digits":
-        X, y = datasets.load_digits(return_X_y=True)
-        return _split(X, y, 0.5, seed, "multiclass")
+    if name in BUNDLED:
+        loader, test, task = BUNDLED[name]
+        return _split(*loader(return_X_y=True), test, seed, task)
+    if name in GENERATED:
+        rows, columns, classes, held_out = GENERATED[name]
+        return _classes(rows, columns, classes, seed, held_out)
     if name == "friedman_5k":
         X, y = datasets.make_friedman1(25_000, 15, noise=2.0, random_state=seed)
         return _split(X, y, 20_000, seed, "regression")
-    if name == "classes_3k":
-        return _classes(3_000, 20, 4, seed, 10_000)
-    if name == "binary_2k":
-        return _classes(2_000, 25, 2, seed, 10_000)
-    if name == "binary_10k":
-        return _classes(10_000, 20, 2, seed, 20_000)
-    if name == "binary_100k":
-        return _classes(100_000, 30, 2, seed, 20_000)
     raise SystemExit(f"no data set is called {name}")
 
 

@@ -53,7 +53,7 @@ def test_the_winner_of_all_rows_averages_trees_where_they_differ(tuned, cancer):
     handle = tuned("xgboost", *cancer, trials=5, folds=2, fix={"max_depth": 2}, space=space)
     best, rounds = handle.best_model, handle.best_trial.user_attrs["rounds"]
 
-    assert handle.best_trial.number > 0
+    assert handle.best_trial.user_attrs.get(SETTING) != LIBRARY_DEFAULTS  # which sample nothing
     assert best.num_parallel_tree == 4
     assert best.n_estimators == round(1.25 * rounds)
     assert len(best.get_booster().get_dump()) == 4 * best.n_estimators
