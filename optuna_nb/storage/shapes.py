@@ -105,10 +105,13 @@ def params_by_trial(rows: Rows) -> dict[int, Params]:
         ids, names = [ids[i] for i in order], [names[i] for i in order]
         values, texts = [values[i] for i in order], [texts[i] for i in order]
     groups: dict[int, Params] = {}
-    begin = 0
+    begin, form = 0, NO_PARAMS[0]
+    last: tuple[list[str], list[str]] = ([], [])
     for trial_id, count in Counter(ids).items():
         end = begin + count
-        form = shape(tuple(names[begin:end]), tuple(texts[begin:end]))
+        own = names[begin:end], texts[begin:end]
+        if own != last:  # nearly all are as the one before, of the very same objects
+            last, form = own, shape(tuple(own[0]), tuple(own[1]))
         groups[trial_id] = form, values[begin:end]
         begin = end
     return groups
