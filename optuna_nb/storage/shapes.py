@@ -7,7 +7,7 @@ these is found out once, so that a trial costs what its values cost.
 from __future__ import annotations
 
 from collections import Counter
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import FloatDistribution, json_to_distribution
@@ -69,19 +69,13 @@ class Shape:
 
 
 Params = tuple[Shape, list[Any]]  # and the values
-_shapes: dict[tuple[tuple[str, ...], tuple[str, ...]], Shape] = {}
-_distributions: dict[str, BaseDistribution] = {}
 NO_PARAMS: Params = (Shape((), ()), [])
 
 
+@lru_cache(maxsize=_SHAPES_KEPT)
 def shape(names: tuple[str, ...], texts: tuple[str, ...]) -> Shape:
     """Return the shape of these names and texts; equal ones give the same object."""
-    known = _shapes.get((names, texts))
-    if known is None:
-        if len(_shapes) >= _SHAPES_KEPT:  # parameters that change with each trial
-            _shapes.clear()
-        known = _shapes[names, texts] = Shape(names, texts)
-    return known
+    return Shape(names, texts)
 
 
 def params_by_trial(rows: Rows) -> dict[int, Params]:
@@ -117,11 +111,7 @@ def params_by_trial(rows: Rows) -> dict[int, Params]:
     return groups
 
 
+@lru_cache(maxsize=DISTRIBUTIONS_KEPT)
 def distribution(text: str) -> BaseDistribution:
     """Read a distribution; the same text gives the same object."""
-    known = _distributions.get(text)
-    if known is None:
-        if len(_distributions) > DISTRIBUTIONS_KEPT:  # distributions that change with each trial
-            _distributions.clear()
-        known = _distributions[text] = json_to_distribution(text)
-    return known
+    return json_to_distribution(text)

@@ -115,7 +115,7 @@ class Kernel:
             self._client = self._manager.client()
             self._client.start_channels()
             if CAN_LOSE_REQUESTS:
-                self._visitor = Visitor(self._client._make_url("shell"))
+                self._visitor = Visitor(f"tcp://{self._client.ip}:{self._client.shell_port}")
             self._client.wait_for_ready(timeout=60)
         except BaseException:
             self.close()
