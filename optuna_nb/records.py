@@ -322,6 +322,7 @@ class TuneOptions:
     notes: str | None = None
     tags: tuple[str, ...] = ()
     continue_old: bool = False
+    going_on: str | None = None  # Optuna's name of the version to go on with; None: found by the code
     warm_start: int = 0
     user_directions: bool = False  # whether the user named the directions
     notebook: str | None = None  # path of the notebook, for its experiment

@@ -153,21 +153,26 @@ def _medians(runs: list[dict[str, Any]]) -> list[str]:
 def _ranks(runs: list[dict[str, Any]]) -> list[str]:
     table, tuners = _by_data(runs), _tuners(runs)
     lines = [
-        "Pairs of runs on the same data and seed that `autotune` won",
+        "Runs of `autotune` against each other tuner on the same data and seed, all together; and the worst seeds",
         "",
-        "| against | won | of |",
-        "|---|---|---|",
+        "| against | won | of | our loss / theirs, median | worst seed is better on | of |",
+        "|---|---|---|---|---|---|",
     ]
     for tuner in tuners:
         if tuner in OURS:
             continue
-        pairs = [
-            (row["autotune"][seed], score)
-            for row in table.values()
-            for seed, score in row.get(tuner, {}).items()
-            if seed in row.get("autotune", {})
+        rows = {name: row for name, row in table.items() if row.get("autotune") and row.get(tuner)}
+        shares = [
+            row["autotune"][seed] / score
+            for row in rows.values()
+            for seed, score in row[tuner].items()
+            if seed in row["autotune"]
         ]
-        lines.append(f"| {tuner} | {sum(ours < theirs for ours, theirs in pairs)} | {len(pairs)} |")
+        safer = sum(max(row["autotune"].values()) < max(row[tuner].values()) for row in rows.values())
+        won = sum(share < 1 for share in shares)
+        lines.append(
+            f"| {tuner} | {won} | {len(shares)} | {median(shares):.3f} | {safer} | {len(rows)} data sets |"
+        )
     return lines
 
 
@@ -180,7 +185,7 @@ def _speed(runs: list[dict[str, Any]]) -> list[str]:
         "| data | seed | autotune | autotune_one |",
         "|---|---|---|---|",
     ]
-    shares: dict[str, list[float]] = defaultdict(list)
+    shares: dict[str, dict[str, list[float]]] = {ours: defaultdict(list) for ours in OURS}
     for (name, seed, tuner), naive in sorted(traces.items()):
         if tuner != "naive":
             continue
@@ -192,11 +197,21 @@ def _speed(runs: list[dict[str, Any]]) -> list[str]:
                 cells.append("-")
                 continue
             at = next((moment for moment, loss in trace if loss <= goal), None)
-            shares[ours].append(float("inf") if at is None else at / spent)
+            shares[ours][name].append(float("inf") if at is None else at / spent)
             cells.append("never" if at is None else f"{at / spent:.2f}")
         lines.append(f"| {name} | {seed} | {' | '.join(cells)} |")
-    cells = [f"{median(shares[ours]):.2f}" if shares[ours] else "-" for ours in OURS]
-    return [*lines, f"| median | | {' | '.join(cells)} |"]
+    for label, summed_up in (("median", _median_of_all), ("median of the worst data set", _worst_median)):
+        cells = [f"{summed_up(shares[ours]):.2f}" if shares[ours] else "-" for ours in OURS]
+        lines.append(f"| {label} | | {' | '.join(cells)} |")
+    return lines
+
+
+def _median_of_all(shares: dict[str, list[float]]) -> float:
+    return median(share for own in shares.values() for share in own)
+
+
+def _worst_median(shares: dict[str, list[float]]) -> float:
+    return max(median(own) for own in shares.values())
 
 
 def main() -> None:

@@ -282,6 +282,7 @@ def refine_study(
         user_directions=False,
         warm_start=0,
         continue_old=False,
+        going_on=None,
         notes=f"refines {handle.name}",
     )
     child = api.start(refinement.objective, options)
@@ -293,7 +294,7 @@ def refine_study(
 
 def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
     """Return what a study tunes: as this kernel ran it, or by the cell that is stored with it."""
-    own = background.find(place(handle.storage), handle.name)
+    own = background.find(place(handle.storage), handle.study_name)
     if own is not None:
         return own.objective, own.options
     if STUDY in handle.study.user_attrs:

@@ -55,8 +55,8 @@ def stored_study(
         raise InvalidOptionError(msg, code="NB406")
     with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
         snapshot = reader.snapshot()
-        version = next((v for v in reader.versions() if v.name == handle.name), None)
-        runs = [run for run in reader.runs() if run.study == handle.name]
+        version = next((v for v in reader.versions() if v.name == handle.study_name), None)
+        runs = [run for run in reader.runs() if run.study == handle.study_name]
     if version is None or not version.code.strip():
         msg = f"no code is kept for {handle.name}: run a %%tune cell of this name to go on with it"
         raise InvalidOptionError(msg, code="NB406")

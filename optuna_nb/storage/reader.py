@@ -28,7 +28,7 @@ from optuna_nb.storage.rows import text_to_time
 from optuna_nb.storage.server import Place, place
 from optuna_nb.storage.soundness import Soundness
 from optuna_nb.storage.timeline import Timeline
-from optuna_nb.storage.versions import resolve
+from optuna_nb.storage.versions import name_of_one, resolve
 from optuna_nb.storage.versions import state as owned_state
 from optuna_nb.storage.views import load_views
 
@@ -63,6 +63,7 @@ class Reader:
                 applied = applied_steps(self._connection)
                 self._ours, self._has_workers = bool(applied), add_workers_to_study_status.__name__ in applied
                 version = resolve(self._connection, name)
+                self._shown_name = name_of_one(self._connection, version)
                 self._directions = load_directions(self._connection, version.study_id)
         except BaseException:
             self._connection.close()
@@ -240,7 +241,7 @@ class Reader:
             live = self._read_live() if state.is_active else []
             cluster = self._read_cluster() if state.is_active and self._has_workers else None
         return StudySnapshot(
-            name=self.name,
+            name=self._shown_name,
             directions=tuple(direction.name.lower() for direction in self._directions),
             metric=self._metric,
             state=state,

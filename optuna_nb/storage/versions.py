@@ -60,6 +60,22 @@ def find(connection: Connection, name: str) -> VersionRecord | None:
     return None if plain is None else VersionRecord(plain[0], name, name, 0, 0, {}, "")
 
 
+def find_exactly(connection: Connection, study_name: str) -> VersionRecord | None:
+    """Find the version that Optuna knows by a name."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id) WHERE study_name = ?",  # noqa: S608
+        (study_name,),
+    ).fetchone()
+    return None if row is None else _record(row)
+
+
+def name_of_one(connection: Connection, version: VersionRecord) -> str:
+    """Return a name that finds this very version; plain Optuna's own name of one stands for the newest."""
+    if version.study_name != version.base_name or find(connection, version.base_name) == version:
+        return version.study_name
+    return study_name(version.base_name, version.version)
+
+
 def _record(row: tuple[Any, ...]) -> VersionRecord:
     study_id, name, base_name, number, seed, fingerprint, code, metric, model, parent = row
     return VersionRecord(

@@ -43,7 +43,7 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     options = replace(options, storage=absolute(options.storage))  # wherever the program goes meanwhile
     running = background.running(path)
     for name, other in running.items():
-        if other.options.name == options.name:
+        if other.options.name == options.name and options.going_on in (None, name):
             if volatile.is_same(other.objective, objective):
                 return _already_running(name, other, options)
             other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
@@ -103,7 +103,8 @@ def load(name: str, storage: str) -> StudyHandle:
                 return StudyHandle(study_name, url, starter=start)
     with contextlib.closing(open_read_only(storage)) as connection:
         version = versions.resolve(connection, name)
-    return StudyHandle(version.study_name, url, starter=start)
+        own_name = versions.name_of_one(connection, version)
+    return StudyHandle(own_name, url, study_name=version.study_name, starter=start)
 
 
 def versions_of(name: str, storage: str) -> list[str]:

@@ -60,6 +60,7 @@ class StudyHandle:
         name: The study with its version, ``"churn@2"``.
         storage: URL of the database.
         note: One line on what happened when the handle was made.
+        study_name: What Optuna calls it; not ``name`` where plain Optuna made it and newer versions follow.
         view: Shows the handle where it is displayed; set by the notebook side.
         restarter: Starts a study of which this kernel holds no code, from the stored cell; likewise.
     """
@@ -67,9 +68,14 @@ class StudyHandle:
     name: str
     storage: str
     note: str = ""
+    study_name: str = ""
     starter: Callable[[Objective, TuneOptions], StudyHandle] | None = field(default=None, compare=False)
     view: Callable[[StudyHandle], None] | None = field(default=None, compare=False)
     restarter: Callable[[StudyHandle, int | None], StudyHandle] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Take the one name for the other where only one is given."""
+        self.study_name = self.study_name or self.name
 
     # Steering
 
@@ -243,13 +249,13 @@ class StudyHandle:
             msg = f"this kernel does not know the code of {self.name}: run its cell again to go on"
             raise InvalidOptionError(msg, code="NB406")
         trials = own.options.trials if own.control.target is None else own.control.target
-        options = replace(own.options, more=more, trials=trials, continue_old=True)
+        options = replace(own.options, more=more, trials=trials, going_on=self.study_name)
         handle = self.starter(own.objective, options)
         handle.view, handle.restarter = self.view, self.restarter
         return handle
 
     def _background(self) -> Background | None:
-        return background.find(place(self.storage), self.name)
+        return background.find(place(self.storage), self.study_name)
 
     def when_it_ends(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` once this kernel's run of the study has ended, from the thread of the run.
@@ -283,7 +289,7 @@ class StudyHandle:
     @property
     def study(self) -> optuna.Study:
         """The Optuna study as it is in the file now, for Optuna's own functions."""
-        return optuna.load_study(study_name=self.name, storage=StudyStorage(self.storage))
+        return optuna.load_study(study_name=self.study_name, storage=StudyStorage(self.storage))
 
     @property
     def best_trial(self) -> FrozenTrial:
@@ -378,7 +384,8 @@ class StudyHandle:
     def runs(self) -> pd.DataFrame:
         """The tuning runs of the study, newest first."""
         with contextlib.closing(read_records(self.storage)) as database:
-            return questions.ask(database, questions.runs(questions.Filters(study=self.name), whole=True))
+            mine = questions.Filters(study=self.study_name)
+            return questions.ask(database, questions.runs(mine, whole=True))
 
     # Showing
 

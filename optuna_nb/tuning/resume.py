@@ -73,7 +73,7 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
         raise DirectionMismatchError(msg, code="NB405")
     if found.version == 0:
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
-    if options.continue_old or matches(found.fingerprint, objective.fingerprint):
+    if options.continue_old or options.going_on or matches(found.fingerprint, objective.fingerprint):
         return _owning(storage, found, partial(_go_on, storage, options, found))
     change = describe_change(found.fingerprint, objective.fingerprint)
     if _done(storage, found.study_id) == 0:
@@ -110,9 +110,11 @@ def check_name(name: str) -> None:
 
 
 def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> VersionRecord | None:
-    """Return the version that this very code made, else the newest one."""
+    """Return the version that was asked for, else the one that this very code made, else the newest."""
     with storage.database.lock:
         connection = storage.database.connection
+        if options.going_on is not None:
+            return versions.find_exactly(connection, options.going_on)
         newest = versions.find(connection, options.name)
         if newest is None or options.continue_old:
             return newest

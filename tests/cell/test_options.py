@@ -196,7 +196,16 @@ def test_help_names_every_flag():
 
 
 def test_every_option_has_its_flag():
-    others = {"name", "directions", "user_directions", "continue_old", "tags", "notebook", "keep_log"}
+    others = {
+        "name",
+        "directions",
+        "user_directions",
+        "continue_old",
+        "going_on",
+        "tags",
+        "notebook",
+        "keep_log",
+    }
     flags = tune_parser().flags()
     for field in dataclasses.fields(TuneOptions):
         if field.name not in others:

@@ -155,6 +155,19 @@ def test_an_adopted_study_is_renamed_and_copied_with_all_versions(run, adopted, 
     }
 
 
+def test_a_version_of_an_adopted_study_is_shown_steered_and_read_by_its_number(run, adopted):
+    assert "old@1: best value" in run("%tune best old@1")
+    assert "old@1: best value 100" not in run("%tune best old@1")
+    run("import optuna_nb\none = optuna_nb.load('old@1')\ntwo = optuna_nb.load('old')")
+    one, two = run.shell.user_ns["one"], run.shell.user_ns["two"]
+    assert (repr(one), repr(two)) == ("<Study 'old@1'>", "<Study 'old@2'>")
+    assert (one.study.study_name, two.study.study_name) == ("old", "old@2")
+    assert one.best_value < 50 < two.best_value
+    assert (len(one.runs), len(two.runs)) == (1, 1)
+    assert one.more(2).wait().snapshot().done == 5
+    assert two.snapshot().done == 3
+
+
 def test_a_study_that_takes_the_name_of_another_goes_on_with_its_own_code(run):
     run(f"%%tune first -n 2 --seed 1 --wait -q -o first\n{CELL} + 100")
     run(f"%%tune second -n 2 --seed 1 --wait -q\n{CELL}")

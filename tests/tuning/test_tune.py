@@ -115,6 +115,24 @@ def test_continue_goes_on_in_the_old_version(options):
     assert handle.snapshot().done == 10
 
 
+def test_more_trials_of_an_old_version_are_trials_of_that_version(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    api.start(make(lambda trial: trial.suggest_float("x", 5, 6), fingerprint="2"), options).wait()
+    assert api.load("s@1", options.storage).more(2).wait().name == "s@1"
+    assert api.load("s@1", options.storage).snapshot().done == 4
+    assert [t.value >= 5 for t in api.load("s@2", options.storage).study.trials] == [True] * 10
+
+
+def test_an_old_version_goes_on_beside_the_new_one(options):
+    gate = threading.Event()
+    api.start(make(), replace(options, trials=2)).wait()
+    new = api.start(make(lambda trial: float(gate.wait(60)), fingerprint="2"), options)
+    assert api.load("s@1", options.storage).more(1).wait().snapshot().done == 3
+    assert new.is_running
+    gate.set()
+    assert new.wait().snapshot().done == 10
+
+
 def test_warm_start_tries_the_best_of_the_old_version_first(options):
     best = api.start(make(), options).wait().best_params
     handle = api.start(make(fingerprint="2"), replace(options, warm_start=2)).wait()
