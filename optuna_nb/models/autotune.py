@@ -104,7 +104,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     folds, splits = make_folds(problem, **how, seed=options.seed)
     learner = make_learner(model, problem, folds, metric, options.seed)
     space, fix = _space(options, model, learner)
-    learner.settle(space.fixed, fix)
+    learner.settle(space, fix)
     fixed = {name: value for name, value in space.fixed.items() if name in fix}
     about = {
         "model": learner.family,

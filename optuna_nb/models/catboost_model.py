@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
-MOST_ROUNDS = 1500
 ROUNDS_OF_DEFAULTS = 1000  # by which CatBoost chooses the learning rate that it is not given
 PERIOD = 5  # rounds from one known loss to the next
 SLOWER = 4  # that the winner learns on all rows, in as many times the rounds
@@ -65,6 +65,7 @@ class CatBoostLearner(Learner):
     """CatBoost on the folds of one problem."""
 
     family = "catboost"
+    most_rounds = 1500
     slow_defaults = True  # a low learning rate, up to ten times the rounds of what is known to be good
     synonyms = _ALIASES
 
@@ -77,10 +78,10 @@ class CatBoostLearner(Learner):
         self.baseline = {}
         self._shared: Shared[tuple[Any, Any]] = Shared()
 
-    def settle(self, fixed: Mapping[str, Any], by_user: Collection[str]) -> None:
+    def settle(self, space: Space, by_user: Collection[str]) -> None:
         """Let the library's defaults share the bins of all trials."""
-        super().settle(fixed, by_user)
-        self.baseline = {name: fixed[name] for name in ("border_count",) if name in fixed}
+        super().settle(space, by_user)
+        self.baseline = {name: space.fixed[name] for name in ("border_count",) if name in space.fixed}
 
     def fit_fold(
         self,
@@ -107,7 +108,7 @@ class CatBoostLearner(Learner):
             {
                 **values,
                 "loss_function": f"{loss}:hints=skip_train~true" if loss in _LOSS.values() else loss,
-                "iterations": int(rounds or (ROUNDS_OF_DEFAULTS if rates_itself else MOST_ROUNDS)),
+                "iterations": int(rounds or (ROUNDS_OF_DEFAULTS if rates_itself else self.most_rounds)),
                 "random_seed": self.seed,
                 "thread_count": threads,
                 "allow_writing_files": False,

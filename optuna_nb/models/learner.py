@@ -80,6 +80,7 @@ class Learner(ABC):
 
     family = ""
     synonyms: ClassVar[Mapping[str, str]] = {}  # other names of parameters, and the plain ones
+    most_rounds: int  # boosting rounds of a trial at most, where folds end their boosting early
     slow_defaults: ClassVar[bool] = False  # whether what is known to be good goes before them
     defaults: Mapping[str, Any]  # what the library does when it is left alone
     baseline: Mapping[str, Any]  # parameters of a fit that leaves it alone, its rounds among them
@@ -95,14 +96,16 @@ class Learner(ABC):
         self.seed = seed
         self.settled: frozenset[str] = frozenset()  # parameters that the user has fixed
 
-    def settle(self, fixed: Mapping[str, Any], by_user: Collection[str]) -> None:  # noqa: ARG002 - see CatBoost
+    def settle(self, space: Space, by_user: Collection[str]) -> None:
         """Learn what no trial changes.
 
         Args:
-            fixed: Parameters that all trials share.
+            space: What is searched, and the parameters that all trials share.
             by_user: Names of those that the user has fixed.
         """
         self.settled = frozenset(by_user)
+        if space.most_rounds is not None:
+            self.most_rounds = space.most_rounds
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model; what the user's estimator sets itself is not fixed."""

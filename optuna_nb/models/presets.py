@@ -63,7 +63,7 @@ _XGBOOST = Space(
     ),
 )  # fmt: skip
 _XGBOOST_BLUECAST = Space(
-    "xgboost-bluecast@2",
+    "xgboost-bluecast@3",
     ranges(
         {
             "eta": (1e-3, 0.3, "log"),
@@ -79,6 +79,7 @@ _XGBOOST_BLUECAST = Space(
             BALANCED_BLUECAST: [True, False],
         }
     ),
+    most_rounds=1000,  # its "steps", which all its trials have
 )
 _CATBOOST = Space(
     "catboost@3",

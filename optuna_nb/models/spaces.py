@@ -75,12 +75,14 @@ class Space:
         params: Searched, in the order that they are suggested; a condition comes first.
         fixed: Values that are not searched.
         opening: Settings that are known to be good, tried before the sampler's first.
+        most_rounds: Boosting rounds of a trial at most; None for what the library's learner has.
     """
 
     name: str
     params: tuple[Param, ...]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     opening: tuple[Mapping[str, Any], ...] = ()
+    most_rounds: int | None = None
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """Ask a trial for all parameters that are alive, and add the fixed ones."""

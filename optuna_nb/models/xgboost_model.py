@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from optuna_nb.models.stopping import Limit
 
-MOST_ROUNDS = 2000
 PARALLEL_TREES = 4  # of the winner in each round (benchmarks/autotune/winner.py)
 MOST_MORE_ROUNDS = 1.25  # as for 5 folds: all rows are 5/4 of those of a fold
 DEFAULTS = {
@@ -61,6 +60,7 @@ class XGBoostLearner(Learner):
     """XGBoost on the folds of one problem."""
 
     family = "xgboost"
+    most_rounds = 2000
     slow_defaults = True  # 100 rounds of deep trees, whether they help or not
     synonyms = _SYNONYMS
 
@@ -108,7 +108,7 @@ class XGBoostLearner(Learner):
         booster = xgboost.train(
             native,
             train,
-            int(rounds or MOST_ROUNDS),
+            int(rounds or self.most_rounds),
             callbacks=[_Ending(cancelled, patience)],
             verbose_eval=False,
             **ending,

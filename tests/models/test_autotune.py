@@ -506,6 +506,12 @@ def test_the_bluecast_preset_runs(tuned, iris):
     assert "learning_rate" not in params
 
 
+def test_the_trials_of_the_bluecast_preset_have_a_thousand_rounds_at_most_as_its_own(tuned, diabetes):
+    slow = {"eta": 1e-3, "max_depth": 1, "gamma": 0.0, "subsample": 1.0}
+    study = tuned("xgboost", *diabetes, trials=2, folds=2, preset="bluecast", fix=slow).study
+    assert study.trials[1].user_attrs["fold_rounds"] == [1000, 1000]
+
+
 def test_trials_at_the_same_time_share_the_data(tmp_path, iris):
     from optuna_nb.records import TuneOptions
     from optuna_nb.tuning import api
