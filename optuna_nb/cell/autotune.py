@@ -17,6 +17,7 @@ from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
 from optuna_nb.records import TuneOptions
 from optuna_nb.storage.server import place
+from optuna_nb.storage.versions import base_name
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background
 
@@ -254,13 +255,13 @@ def refine_study(
         InvalidOptionError: the study's code or what it reads is not here, or a parameter is none.
     """
     objective, known = _code_of(handle)
-    base = handle.name.rpartition("@")[0] or handle.name
-    if len(known.directions) > 1:
+    base = base_name(handle.name)
+    study = handle.study
+    if len(study.directions) > 1:
         raise InvalidOptionError(
             f"{handle.name} has several directions: there is no one best trial to refine",
             code="NB409",
         )
-    study = handle.study
     direction = study.direction.name.lower()
     refinement = prepare_refinement(
         handle.name,
@@ -298,7 +299,7 @@ def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
     if own is not None:
         return own.objective, own.options
     if STUDY in handle.study.user_attrs:
-        base = handle.name.rpartition("@")[0] or handle.name
+        base = base_name(handle.name)
         raise InvalidOptionError(
             f"this kernel does not know the data of {handle.name}: run its line,"
             f" %autotune {base} ..., again first",

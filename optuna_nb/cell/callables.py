@@ -15,9 +15,10 @@ from optuna_nb.cell.portable import FunctionObjective
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective
 from optuna_nb.tuning.fingerprint import examine, fingerprint
+from optuna_nb.tuning.syntax import is_same_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CellType
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -46,12 +47,18 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
             objective, repr(objective), fingerprint(ast.unparse(ast.Constant(repr(objective))), {})
         )
     source = _source(function)
+    bound |= _defaults(function)
+    if (
+        source is None
+    ):  # typed into a plain prompt, made by a program, or edited since: its code identifies it
+        source = ast.unparse(ast.Constant(function.__qualname__))
+        bound["bound_code"] = function
     captured = {
         name: cell.cell_contents
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         if _is_set(cell)
     }
-    # Bound arguments are data that the function reads: named in the code, they count.
+    # Bound arguments and defaults are data that the function reads: named in the code, they count.
     reads = "".join(f"\n{name}" for name in bound)
     names = {**function.__globals__, **captured, **bound}
     evaluate: Callable[[Trial], Any] = objective
@@ -84,14 +91,23 @@ def _unwrap(objective: Any) -> tuple[FunctionType | None, dict[str, object]]:
     return None, {}
 
 
-def _source(function: FunctionType) -> str:
-    """Give the function as Python text that parses by itself.
+def _defaults(function: FunctionType) -> dict[str, object]:
+    """Return the default values of the arguments after the trial."""
+    code, values = function.__code__, function.__defaults__ or ()
+    last = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
+    given = {**dict(zip(last, values, strict=True)), **(function.__kwdefaults__ or {})}
+    return {f"default_{name}": value for name, value in given.items()}
+
+
+def _source(function: FunctionType) -> str | None:
+    """Give the function as Python text that parses by itself; None where there is none that is what runs.
 
     Not ``inspect.getsource``: for a lambda that gives whole lines, with whatever
     else stands in them, and a changed argument of ``tune`` would count as a
     changed objective.
     """
     code = function.__code__
+    linecache.checkcache(code.co_filename)  # the file may have been edited, and its module loaded again
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     try:
         tree = ast.parse(text)
@@ -100,10 +116,26 @@ def _source(function: FunctionType) -> str:
     found = [node for node in ast.walk(tree) if _first_line(node) == code.co_firstlineno]
     if len(found) > 1:  # lambdas that share a line
         found = [node for node in found if _is_code_of(node, code)] or found
-    if found:
-        return "\n".join(map(ast.unparse, found))
-    # Typed into a plain prompt, or made by a program: its byte code identifies it.
-    return ast.unparse(ast.Constant(repr((code.co_code, code.co_names, code.co_consts))))
+    if not found or _was_edited(text, code):
+        return None
+    return "\n".join(map(ast.unparse, found))
+
+
+def _was_edited(text: str, code: CodeType) -> bool:
+    """Tell whether the text has another function where the one that runs was."""
+    try:
+        inside = list(_all_codes(compile(text, code.co_filename, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):  # as a cell that awaits
+        return False
+    there = [it for it in inside if (it.co_firstlineno, it.co_name) == (code.co_firstlineno, code.co_name)]
+    return not any(is_same_code(it, code) for it in there) if there else False
+
+
+def _all_codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _all_codes(constant)
 
 
 def _first_line(node: ast.AST) -> int | None:

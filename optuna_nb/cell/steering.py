@@ -20,6 +20,7 @@ from optuna_nb.cell.source import read_cell
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import TuneOptions
 from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.versions import base_name
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.syntax import outside_reads
 
@@ -95,7 +96,7 @@ def _objective(version: VersionView, shell: InteractiveShell) -> Objective:
             msg = f"{version.name} needs {function.name}: run the cell that defines it, then resume"
             raise InvalidOptionError(msg, code="NB407")
         return read_callable(known, shell)
-    return read_cell(shell, version.name.rpartition("@")[0] or version.name, version.code)
+    return read_cell(shell, base_name(version.name), version.code)
 
 
 def _options(
@@ -113,9 +114,10 @@ def _options(
             raise InvalidOptionError(msg, code="NB408")
     kept = {key: flags[key] for key in _KEPT if flags.get(key) is not None}
     return replace(
-        TuneOptions(name=version.name.rpartition("@")[0] or version.name, storage=handle.storage),
+        TuneOptions(name=base_name(version.name), storage=handle.storage),
         trials=None if more is not None else snapshot.target,
         more=more,
+        going_on=handle.study_name,
         directions=snapshot.directions,
         metric=snapshot.metric,
         sampler=sampler,

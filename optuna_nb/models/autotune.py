@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from optuna.distributions import distribution_to_json
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.catalogue import find_model, make_learner
@@ -216,7 +217,7 @@ def _identity(
     parts.pop("cell", None)
     splits = {**how, "holdout": options.holdout}
     settings = {
-        "search space": space.describe(),
+        "search space": [space.describe(), *(distribution_to_json(it.distribution) for it in space.params)],
         "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},
         "metric": options.metric if callable(options.metric) else metric,
         "splits": {**splits, "seed": options.seed},

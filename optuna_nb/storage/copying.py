@@ -50,6 +50,7 @@ class StudyCopy:
     left_out: int = 0  # trials that were running
     version: VersionRecord | None = None  # of a study of ours
     elapsed: float = 0.0
+    target: int | None = None  # trials in total that were asked for
     logs: Mapping[int, str] = field(default_factory=dict)  # by trial id
 
 
@@ -58,8 +59,13 @@ def is_movable(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.RUNNING
 
 
-def read_study(connection: Connection, name: str) -> StudyCopy:
+def read_study(connection: Connection, name: str, *, exactly: bool = False) -> StudyCopy:
     """Read a study whole, as of one moment.
+
+    Args:
+        connection: Of its database.
+        name: As a user says it.
+        exactly: Whether it is the name that Optuna has for it.
 
     Raises:
         StudyNotFoundError: If there is no such study.
@@ -67,13 +73,16 @@ def read_study(connection: Connection, name: str) -> StudyCopy:
     """
     connection.execute("BEGIN")
     try:
-        version = versions.resolve(connection, name)
+        found = versions.find_exactly(connection, name) if exactly else None
+        version = found or versions.resolve(connection, name)
         memory = load_study(connection, version.study_id)
-        elapsed, logs = 0.0, {}
+        elapsed, target, logs = 0.0, None, {}
         if applied_steps(connection):
             key = (version.study_id,)
-            row = connection.execute("SELECT elapsed FROM study_status WHERE study_id = ?", key).fetchone()
-            elapsed = row[0] if row else 0.0
+            row = connection.execute(
+                "SELECT elapsed, target FROM study_status WHERE study_id = ?", key
+            ).fetchone()
+            elapsed, target = row or (0.0, None)
             sql = "SELECT trial_id, text FROM trial_logs JOIN trials USING (trial_id) WHERE study_id = ?"
             logs = dict(connection.execute(sql, key))
     finally:
@@ -88,6 +97,7 @@ def read_study(connection: Connection, name: str) -> StudyCopy:
         len(memory.trials) - len(trials),
         version if version.version else None,
         elapsed,
+        target,
         logs,
     )
 
@@ -153,9 +163,14 @@ def _write(connection: Connection, copy: StudyCopy, study_name: str) -> int:
         [(trial_id + offset, text) for trial_id, text in copy.logs.items()],
     )
     connection.execute(
-        "INSERT INTO study_status (study_id, token, beat, last_trial_id, state, elapsed, note)"
-        " VALUES (?, 0, 0, 0, ?, ?, '')",
-        (study_id, StudyState.STOPPED.value if copy.trials else StudyState.NEW.value, copy.elapsed),
+        "INSERT INTO study_status (study_id, token, beat, last_trial_id, state, target, elapsed, note)"
+        " VALUES (?, 0, 0, 0, ?, ?, ?, '')",
+        (
+            study_id,
+            StudyState.STOPPED.value if copy.trials else StudyState.NEW.value,
+            copy.target,
+            copy.elapsed,
+        ),
     )
     return study_id
 

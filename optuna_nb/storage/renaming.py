@@ -36,7 +36,7 @@ def rename(connection: Connection, name: str, new_name: str) -> dict[str, str]:
     _check_free(connection, new_name)
     names: dict[str, str] = {}
     for study in studies:
-        _check_idle(connection, study)
+        check_idle(connection, study)
         new = versions.renamed(study, new_name, alone=len(studies) == 1)
         _check_free(connection, new.study_name)
         connection.execute(
@@ -59,7 +59,12 @@ def _check_free(connection: Connection, name: str) -> None:
         raise InvalidOptionError(msg, code="NB412")
 
 
-def _check_idle(connection: Connection, study: VersionRecord) -> None:
+def check_idle(connection: Connection, study: VersionRecord) -> None:
+    """Refuse what would pull the ground from under a run.
+
+    Raises:
+        LockedStudyError: If a kernel is running the study.
+    """
     row = connection.execute(
         "SELECT host, pid, pid_started FROM study_status WHERE study_id = ?", (study.study_id,)
     ).fetchone()

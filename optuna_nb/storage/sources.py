@@ -68,7 +68,7 @@ def _of_connection(connection: Connection, where: Path | server.Place) -> list[S
         msg = f"{where} was made by an old Optuna: run `optuna storage upgrade` on a copy of it first"
         raise StorageError(msg, code="NB508")
     names = connection.execute("SELECT study_name FROM studies ORDER BY study_id").fetchall()
-    return [read_study(connection, name) for (name,) in names]
+    return [read_study(connection, name, exactly=True) for (name,) in names]
 
 
 def _of_url(url: str) -> list[StudyCopy]:

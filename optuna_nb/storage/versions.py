@@ -34,6 +34,12 @@ def study_name(base_name: str, version: int) -> str:
     return f"{base_name}@{version}"
 
 
+def base_name(name: str) -> str:
+    """Return the name of a study without the number of a version."""
+    match = _VERSIONED.fullmatch(name)
+    return match[1] if match else name
+
+
 def renamed(version: VersionRecord, name: str, *, alone: bool) -> VersionRecord:
     """Return a version under another name: alone, it is the first one of that name."""
     adopted = version.study_name == version.base_name  # plain Optuna made it, under its own name
@@ -56,22 +62,32 @@ def find(connection: Connection, name: str) -> VersionRecord | None:
             ).fetchone()
         if row is not None:
             return _record(row)
-    plain = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
-    return None if plain is None else VersionRecord(plain[0], name, name, 0, 0, {}, "")
+    return _plain(connection, name)
+
+
+def _plain(connection: Connection, name: str) -> VersionRecord | None:
+    """Find a study that plain Optuna made."""
+    row = connection.execute("SELECT study_id FROM studies WHERE study_name = ?", (name,)).fetchone()
+    return None if row is None else VersionRecord(row[0], name, name, 0, 0, {}, "")
 
 
 def find_exactly(connection: Connection, study_name: str) -> VersionRecord | None:
-    """Find the version that Optuna knows by a name."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id) WHERE study_name = ?",  # noqa: S608
-        (study_name,),
-    ).fetchone()
-    return None if row is None else _record(row)
+    """Find the study that Optuna knows by a name, which is a version of ours or not."""
+    if _has_versions(connection):
+        select = f"SELECT {_COLUMNS} FROM study_versions JOIN studies USING (study_id)"  # noqa: S608
+        row = connection.execute(f"{select} WHERE study_name = ?", (study_name,)).fetchone()
+        if row is not None:
+            return _record(row)
+    return _plain(connection, study_name)
 
 
 def name_of_one(connection: Connection, version: VersionRecord) -> str:
     """Return a name that finds this very version; plain Optuna's own name of one stands for the newest."""
-    if version.study_name != version.base_name or find(connection, version.base_name) == version:
+    if (
+        version.study_name != version.base_name
+        or version.version == 0
+        or find(connection, version.base_name) == version
+    ):
         return version.study_name
     return study_name(version.base_name, version.version)
 

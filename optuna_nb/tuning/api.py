@@ -7,10 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from optuna_nb.errors import (
-    LockedStudyError,
-    StudyNotFoundError,
-)
+from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.storage import renaming, runs, versions
 from optuna_nb.storage.migrations import open_database, open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
@@ -45,8 +42,13 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     for name, other in running.items():
         if other.options.name == options.name and options.going_on in (None, name):
             if volatile.is_same(other.objective, objective):
-                return _already_running(name, other, options)
-            other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
+                if not other.control.is_stopping and (handle := _already_running(name, other, options)):
+                    return handle
+                other.let_end(name)
+            elif _is_newest(name, options):
+                other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
+                if options.continue_old:  # in this very version
+                    other.let_end(name)
     executor = make_executor(objective, options)  # first: what cannot be sent to workers makes no new version
     storage = StudyStorage(options.storage)
     try:
@@ -72,12 +74,21 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     return StudyHandle(prepared.version.study_name, options.storage, note=note, starter=start)
 
 
-def _already_running(name: str, other: Background, options: TuneOptions) -> StudyHandle:
+def _is_newest(study_name: str, options: TuneOptions) -> bool:
+    """Tell whether a version is the newest of its study, whose code a changed cell replaces."""
+    with contextlib.suppress(StorageError), contextlib.closing(open_read_only(options.storage)) as connection:
+        newest = versions.find(connection, options.name)
+        return newest is None or newest.study_name == study_name
+    return True
+
+
+def _already_running(name: str, other: Background, options: TuneOptions) -> StudyHandle | None:
+    """Tell a run of this kernel what is asked for now; None where it hears of it no more."""
     handle = StudyHandle(name, options.storage, starter=start)
     if options.more is not None:
         handle.more(options.more)
-    elif options.trials is not None:
-        other.control.set_target(options.trials)
+    elif options.trials not in (None, other.control.target) and not other.control.set_target(options.trials):
+        return None
     target = other.control.target
     done = handle.snapshot().done
     of = "" if target is None else f" of {target}"
@@ -130,12 +141,20 @@ def delete(name: str, storage: str) -> list[str]:
         LockedStudyError: If a kernel is running it.
         StudyNotFoundError: If there is none of that name.
     """
-    names = versions_of(name, storage)
+    return _delete(versions_of(name, storage), storage)
+
+
+def _delete(names: list[str], storage: str) -> list[str]:
+    """Delete studies by the names that Optuna has for them: all of them or, where one runs, none."""
     path = place(storage)
-    for study_name in names:
-        if study_name in background.running(path):
-            msg = f"{study_name} is running: %tune stop {study_name} first"
-            raise LockedStudyError(msg, code="NB403")
+    with contextlib.closing(open_read_only(storage)) as connection:
+        for study_name in names:
+            version = versions.find_exactly(connection, study_name)
+            if version is None:
+                msg = f"there is no study {study_name!r}"
+                raise StudyNotFoundError(msg, code="NB401")
+            if version.version:
+                renaming.check_idle(connection, version)
     opened = StudyStorage(storage)
     try:
         for study_name in names:
@@ -143,6 +162,7 @@ def delete(name: str, storage: str) -> list[str]:
             runs.delete_runs(opened.database, study_name)
     finally:
         opened.close()
+    background.forget(path, names)
     return names
 
 
@@ -195,7 +215,7 @@ def delete_records(storage: str, found: RecordsFound, *, with_study: bool) -> No
     if with_study:
         for name in found.studies:
             with contextlib.suppress(StudyNotFoundError):  # its records have outlived it
-                delete(name, storage)
+                _delete([name], storage)
     with contextlib.closing(records_database(storage)) as database:
         runs.delete_records(database, found)
 

@@ -14,8 +14,10 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from optuna_nb.errors import LockedStudyError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from optuna_nb.records import Objective, TuneOptions
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.runner import RunEnd
 
 JOIN_SECONDS = 0.7
+ENDING_SECONDS = 10.0  # that a new run waits for the trial in flight of the one before
 
 
 class Background:
@@ -70,6 +73,19 @@ class Background:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; tell whether it has come."""
         return self._ended.wait(timeout)
+
+    def let_end(self, name: str) -> None:
+        """Wait for the end of a run that is stopping or takes no more trials.
+
+        Raises:
+            LockedStudyError: If its trial in flight takes too long.
+        """
+        if not self.wait(ENDING_SECONDS):
+            msg = (
+                f"{name} is stopping, and its trial in flight still runs: try again when it has ended,"
+                " or drop it by *Stop now* of its panel or `stop_now()` of its handle"
+            )
+            raise LockedStudyError(msg, code="NB402")
 
     def when_it_ends(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` once, from the thread of the run, after its end; at once if it has ended."""
@@ -119,9 +135,18 @@ def rename(path: Path | Place, names: Mapping[str, str], base_name: str) -> None
     """Find studies of this process under their new names, and under those alone."""
     with _lock:
         moved = {new: _studies.pop((path, old)) for old, new in names.items() if (path, old) in _studies}
+        for new in names.values():  # another study had that name once
+            _studies.pop((path, new), None)
         for new, background in moved.items():
             background.options = replace(background.options, name=base_name)
             _studies[path, new] = background
+
+
+def forget(path: Path | Place, names: Iterable[str]) -> None:
+    """Know nothing more of studies that are gone: others may get their names."""
+    with _lock:
+        for name in names:
+            _studies.pop((path, name), None)
 
 
 def running(path: Path | Place) -> dict[str, Background]:

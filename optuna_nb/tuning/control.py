@@ -23,6 +23,7 @@ class Control:
         self._changed = threading.Condition()
         self._paused = False
         self._stopping = threading.Event()
+        self._closed = False  # whether no new target is heard any more
         self.drop: Callable[[], object] = lambda: None  # drops the trials in flight; set by the run
         self.paused_seconds = 0.0
 
@@ -63,11 +64,20 @@ class Control:
         self.stop()
         self.drop()
 
-    def set_target(self, target: int | None) -> None:
-        """Change how many trials there are to be in total."""
+    def set_target(self, target: int | None) -> bool:
+        """Change how many trials there are to be in total; tell whether the run still hears of it."""
         with self._changed:
+            if self._closed or self._stopping.is_set():
+                return False
             self.target = target
             self._changed.notify_all()
+            return True
+
+    def close_unless(self, wants_more: Callable[[], bool]) -> bool:
+        """Take no new target from here on, unless the last one asks for more trials; tell which."""
+        with self._changed:
+            self._closed = not wants_more()
+            return self._closed
 
     def wait_while_paused(self) -> None:
         """Block until resumed or stopped."""

@@ -26,7 +26,7 @@ from optuna_nb.errors import (
 from optuna_nb.records import Request, StudySnapshot, StudyState
 from optuna_nb.storage import live, questions, versions
 from optuna_nb.storage.doctor import examine
-from optuna_nb.storage.migrations import attach
+from optuna_nb.storage.migrations import attach, open_read_only
 from optuna_nb.storage.queue import enqueue
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
@@ -83,7 +83,16 @@ class StudyHandle:
     def is_running(self) -> bool:
         """Whether a kernel is at work on the study, this one or another."""
         own = self._background()
-        return own.is_running if own is not None else self.snapshot().state.is_active
+        if own is None:
+            return self.snapshot().state.is_active
+        return own.is_running or self._runs_elsewhere()
+
+    def _runs_elsewhere(self) -> bool:
+        """Whether another process is at work on the study."""
+        with contextlib.suppress(StorageError, StudyNotFoundError):  # of a file that is gone nobody says so
+            snapshot = self.snapshot()
+            return snapshot.state.is_active and bool(snapshot.owner)
+        return False
 
     def pause(self) -> bool:
         """Start no new trial until ``resume``; the one in flight ends.
@@ -114,10 +123,17 @@ class StudyHandle:
         Raises:
             InvalidOptionError: If this kernel does not know the study's code.
         """
+        self._let_end()
         if self.is_running:
             self._ask("resume")
             return self
         return self._restart(None)
+
+    def _let_end(self) -> None:
+        """Wait for the end of a run of this kernel that is stopping: no verb reaches it any more."""
+        own = self._background()
+        if own is not None and own.is_running and own.control.is_stopping:
+            own.let_end(self.name)
 
     def more(self, n: int) -> StudyHandle:
         """Add ``n`` trials to the total, and go on if the study had ended.
@@ -129,9 +145,11 @@ class StudyHandle:
             msg = f"more={n}: give the number of trials to add, at least 1"
             raise InvalidOptionError(msg, code="NB104")
         own = self._background()
-        if own is not None and own.is_running and own.control.target is not None:
-            own.control.set_target(own.control.target + n)
-            return self
+        if own is not None and own.is_running:
+            target = own.control.target
+            if target is None or own.control.set_target(target + n):  # without a limit it goes on anyway
+                return self
+            own.let_end(self.name)
         if self.is_running:
             self._ask("more", n)
             return self
@@ -168,7 +186,7 @@ class StudyHandle:
             fixing.check(trials, one)
         database = attach(self.storage)
         try:
-            enqueue(database, self.name, queue)
+            enqueue(database, self._address(), queue)
         finally:
             database.close()
         when = "they run next" if self.is_running else "they run first when it goes on, as with --more"
@@ -194,6 +212,8 @@ class StudyHandle:
         """
         end = None if timeout is None else time.monotonic() + timeout
         own = self._background()
+        if own is not None and not own.is_running and self._runs_elsewhere():
+            own = None
         with contextlib.closing(self._reader()) as reader:
             while True:
                 over = own.wait(0) if own is not None else not reader.snapshot().state.is_active
@@ -235,7 +255,7 @@ class StudyHandle:
         database = attach(self.storage)
         try:
             with database.transaction() as connection:
-                study_id = versions.resolve(connection, self.name).study_id
+                study_id = versions.resolve(connection, self._address()).study_id
                 live.ask(connection, study_id, Request(verb, argument))
         finally:
             database.close()
@@ -273,9 +293,18 @@ class StudyHandle:
         with contextlib.closing(self._reader()) as reader:
             return reader.snapshot()
 
+    def _address(self) -> str:
+        """Return a name that finds this version; plain Optuna's own name of one finds newer ones, too."""
+        if versions.base_name(self.study_name) != self.study_name:
+            return self.name
+        with contextlib.suppress(StorageError), contextlib.closing(open_read_only(self.storage)) as opened:
+            found = versions.find_exactly(opened, self.study_name)
+            return self.name if found is None else versions.name_of_one(opened, found)
+        return self.name
+
     def _reader(self) -> Reader:
         try:
-            return Reader(self.storage, self.name)
+            return Reader(self.storage, self._address())
         except StorageError as error:
             own, path = self._background(), place(self.storage)
             if own is None or not own.is_running or path.exists():
@@ -288,8 +317,16 @@ class StudyHandle:
 
     @property
     def study(self) -> optuna.Study:
-        """The Optuna study as it is in the file now, for Optuna's own functions."""
-        return optuna.load_study(study_name=self.study_name, storage=StudyStorage(self.storage))
+        """The Optuna study as it is in the file now, for Optuna's own functions.
+
+        Raises:
+            StudyNotFoundError: If it was deleted, or has another name by now.
+        """
+        try:
+            return optuna.load_study(study_name=self.study_name, storage=StudyStorage(self.storage))
+        except KeyError:
+            msg = f"there is no study {self.name!r} any more: it was deleted or has another name"
+            raise StudyNotFoundError(msg, code="NB401") from None
 
     @property
     def best_trial(self) -> FrozenTrial:
@@ -350,7 +387,7 @@ class StudyHandle:
 
     def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
         """Write the study into a file; see :func:`.export.export`."""
-        return export(self.name, self.storage, str(path), pareto=pareto, top=top)
+        return export(self._address(), self.storage, str(path), pareto=pareto, top=top)
 
     def push(self, url: str, *, name: str | None = None) -> str:
         """Copy the study with its records to another file or server; see :func:`.transfer.transfer`.
@@ -364,7 +401,7 @@ class StudyHandle:
         Returns:
             One line that says what was copied.
         """
-        return transfer(self.name, self.storage, url, new_name=name)
+        return transfer(self._address(), self.storage, url, new_name=name)
 
     def doctor(self, *, repair: bool = False) -> list[Finding]:
         """Check the file and the study, after mending it if asked; see :mod:`optuna_nb.storage.doctor`.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError
+from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
 from optuna_nb.tuning import fixing
@@ -62,6 +62,9 @@ def prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) -
 
 def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) -> Prepared:
     found = _find(storage, objective, options)
+    if found is None and options.going_on is not None:
+        msg = f"there is no study {options.going_on!r} any more: run its cell to begin a new one"
+        raise StudyNotFoundError(msg, code="NB401")
     if found is None:
         return _begin(storage, objective, options, None)
     directions = _stored_directions(storage, found.study_id)
@@ -73,12 +76,13 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
         raise DirectionMismatchError(msg, code="NB405")
     if found.version == 0:
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
-    if options.continue_old or options.going_on or matches(found.fingerprint, objective.fingerprint):
-        return _owning(storage, found, partial(_go_on, storage, options, found))
-    change = describe_change(found.fingerprint, objective.fingerprint)
-    if _done(storage, found.study_id) == 0:
+    is_same = options.going_on is not None or matches(found.fingerprint, objective.fingerprint)
+    if not is_same and _done(storage, found.study_id) == 0:  # also with --continue: the old code made nothing
         with contextlib.suppress(LockedStudyError, _FinishedMeanwhileError):
             return _owning(storage, found, partial(_replace_code, storage, objective, options, found))
+    if is_same or options.continue_old:
+        return _owning(storage, found, partial(_go_on, storage, options, found))
+    change = describe_change(found.fingerprint, objective.fingerprint)
     begun = _begin(storage, objective, replace(options, directions=tuple(directions)), found)
     return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
 

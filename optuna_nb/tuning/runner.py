@@ -130,6 +130,8 @@ class Runner:
             if not self._is_complete():  # a cluster takes seconds to start
                 self._open_executor()
                 self._work_in_threads()
+                while not self._control.close_unless(self._wants_more):
+                    self._work_in_threads()
         except OptunaNBError as error:  # there is nothing to run trials on
             self._fail(error)
         finally:
@@ -218,6 +220,12 @@ class Runner:
             worker.start()
         for worker in workers:
             worker.join()
+
+    def _wants_more(self) -> bool:
+        """Tell whether a new target came just when the last trial had ended."""
+        target, control = self._control.target, self._control
+        is_over = control.is_stopping or self._study.exhausted or self._error is not None or self._note
+        return not is_over and target is not None and self._done < target
 
     def _work(self) -> None:
         try:
@@ -389,6 +397,7 @@ class Runner:
 
     def _obey(self, verb: str, argument: int | None) -> None:
         if verb == "more":
-            self._control.set_target(self._done + self._in_flight + (argument or 0))
+            if self._control.target is not None:
+                self._control.set_target(self._control.target + (argument or 0))
         elif verb in ("pause", "resume", "stop", "stop_now"):
             getattr(self._control, verb)()

@@ -269,7 +269,9 @@ def digest_of_source(code: CodeType) -> bytes | None:
         compiled = compile(bare, code.co_filename, "exec", flags=flags, dont_inherit=True)
     except (OSError, TypeError, ValueError, SyntaxError, tokenize.TokenError, IndexError):
         return None
-    same = (inner for inner in compiled.co_consts if isinstance(inner, CodeType) and _is_same(inner, code))
+    same = (
+        inner for inner in compiled.co_consts if isinstance(inner, CodeType) and is_same_code(inner, code)
+    )
     return digest_of_tree(node) if next(same, None) is not None else None
 
 
@@ -278,7 +280,7 @@ def _undecorated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
     return ast.copy_location(type(node)(**fields, decorator_list=[]), node)
 
 
-def _is_same(one: CodeType, other: CodeType) -> bool:
+def is_same_code(one: CodeType, other: CodeType) -> bool:
     """Whether two code objects do the same; a file may have been edited since it was imported."""
     if (one.co_code, one.co_names, one.co_name) != (other.co_code, other.co_names, other.co_name):
         return False
@@ -286,7 +288,7 @@ def _is_same(one: CodeType, other: CodeType) -> bool:
         return False
     for mine, theirs in zip(one.co_consts, other.co_consts, strict=True):
         if isinstance(mine, CodeType) and isinstance(theirs, CodeType):
-            same = _is_same(mine, theirs)
+            same = is_same_code(mine, theirs)
         else:  # 1 == 1.0, but not as a constant; a set has no order that repr could tell
             same = mine == theirs if isinstance(mine, frozenset) else repr(mine) == repr(theirs)
         if not same:
