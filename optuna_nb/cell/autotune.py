@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
 from optuna_nb.records import TuneOptions
+from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
-from optuna_nb.storage.versions import base_name
+from optuna_nb.storage.versions import base_name, find
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background
 
@@ -271,9 +273,11 @@ def refine_study(
         seed=known.seed or 0,
         direction=direction,
     )
+    child_name = f"{base}_refined"
+    _check_ours(child_name, handle.storage)
     options = replace(
         known,
-        name=f"{base}_refined",
+        name=child_name,
         trials=trials or refinement.trials,
         more=None,
         timeout=None,
@@ -291,6 +295,15 @@ def refine_study(
         return child
     child.wait()
     return child if is_better(child.best_value, handle.best_value, direction) else handle
+
+
+def _check_ours(name: str, storage: str) -> None:
+    """Refuse to add trials to a study of plain Optuna that only has the name of a refinement."""
+    with contextlib.closing(open_read_only(storage)) as connection:
+        found = find(connection, name)
+    if found is not None and found.version == 0:
+        msg = f"{name} is a study of Optuna's, not a refinement: `%tune rename` one of the two"
+        raise InvalidOptionError(msg, code="NB412")
 
 
 def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:

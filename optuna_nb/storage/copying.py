@@ -27,6 +27,7 @@ from optuna_nb.storage.rows import encode, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from optuna.study import StudyDirection
@@ -229,7 +230,7 @@ def export_database(url: str, name: str, target: Path) -> int:
     """
     with contextlib.closing(open_read_only(url)) as connection:
         copy = read_study(connection, name)
-    _check_replaceable(target, copy.name)
+    _check_replaceable(target, copy)
     draft = target.with_name(f".{target.name}.{os.getpid()}.export")
     try:
         database = open_file(f"sqlite:///{draft}")
@@ -251,16 +252,22 @@ def export_database(url: str, name: str, target: Path) -> int:
     return len(copy.trials)
 
 
-def _check_replaceable(target: Path, name: str) -> None:
+def _check_replaceable(target: Path, copy: StudyCopy) -> None:
+    """Refuse to replace anything but an earlier export, whose trials are all in the new one."""
     if not target.exists():
         return
-    msg = f"{target} is there already and is not an export of {name}: name another file"
+    msg = f"{target} is there already and is not an export of {copy.name}: name another file"
     if target.with_name(f"{target.name}-wal").exists():
         raise InvalidOptionError(msg, code="NB511")
     try:
         with contextlib.closing(open_read_only(str(target))) as connection, translated(target):
             names = [found for (found,) in connection.execute("SELECT study_name FROM studies")]
+            is_earlier = names == [copy.name] and _moments(read_study(connection, *names)) <= _moments(copy)
     except StorageError:
-        names = []
-    if names != [name]:
+        is_earlier = False
+    if not is_earlier:
         raise InvalidOptionError(msg, code="NB511")
+
+
+def _moments(copy: StudyCopy) -> set[tuple[int, datetime | None]]:
+    return {(trial.number, trial.datetime_complete) for trial in copy.trials if trial.state.is_finished()}

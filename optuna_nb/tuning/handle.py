@@ -8,7 +8,6 @@ database, which the owner hears within a quarter of a second.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,10 @@ import optuna
 from optuna_nb.errors import (
     FileGoneError,
     InvalidOptionError,
-    ObjectiveError,
     StorageError,
-    StorageTroubleError,
     StudyNotFoundError,
 )
-from optuna_nb.records import Request, StudySnapshot, StudyState
+from optuna_nb.records import Request, StudySnapshot
 from optuna_nb.storage import live, questions, versions
 from optuna_nb.storage.doctor import examine
 from optuna_nb.storage.migrations import attach, open_read_only
@@ -35,9 +32,9 @@ from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.export import export
-from optuna_nb.tuning.failure import objective_error
 from optuna_nb.tuning.results import plain
 from optuna_nb.tuning.transfer import transfer
+from optuna_nb.tuning.waiting import wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,8 +45,6 @@ if TYPE_CHECKING:
 
     from optuna_nb.records import Finding, Objective, TuneOptions
     from optuna_nb.tuning.background import Background
-
-POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -123,17 +118,13 @@ class StudyHandle:
         Raises:
             InvalidOptionError: If this kernel does not know the study's code.
         """
-        self._let_end()
+        own = self._background()
+        if own is not None and own.is_running and own.control.is_stopping:
+            own.let_end(self.name)  # no verb reaches it any more
         if self.is_running:
             self._ask("resume")
             return self
         return self._restart(None)
-
-    def _let_end(self) -> None:
-        """Wait for the end of a run of this kernel that is stopping: no verb reaches it any more."""
-        own = self._background()
-        if own is not None and own.is_running and own.control.is_stopping:
-            own.let_end(self.name)
 
     def more(self, n: int) -> StudyHandle:
         """Add ``n`` trials to the total, and go on if the study had ended.
@@ -210,40 +201,12 @@ class StudyHandle:
             ObjectiveError: If the run failed; its cause is the error of the objective.
             TimeoutError: If the study still runs after ``timeout``.
         """
-        end = None if timeout is None else time.monotonic() + timeout
         own = self._background()
         if own is not None and not own.is_running and self._runs_elsewhere():
             own = None
         with contextlib.closing(self._reader()) as reader:
-            while True:
-                over = own.wait(0) if own is not None else not reader.snapshot().state.is_active
-                snapshot = None
-                try:
-                    snapshot = reader.poll()
-                except StorageTroubleError:  # a file that is gone, a server that is away
-                    if own is None:
-                        raise  # else the run goes on without it, and its end says what came of that
-                if snapshot is not None and progress is not None:
-                    progress(snapshot)
-                if over:
-                    break
-                if end is not None and time.monotonic() >= end:
-                    msg = f"{self.name} still runs after {timeout:g} s"
-                    raise TimeoutError(msg)
-                time.sleep(POLL_SECONDS) if own is None else own.wait(POLL_SECONDS)
-            last = reader.snapshot() if own is None else None
-        self._raise_failure(own, last)
+            wait_for_end(self.name, reader, own, timeout, progress)
         return self
-
-    def _raise_failure(self, own: Background | None, last: StudySnapshot | None) -> None:
-        if own is not None and own.failure is not None:
-            raise own.failure
-        if own is not None and own.end is not None:
-            error = objective_error(own.end)
-            if error is not None:
-                raise error
-        elif last is not None and last.state is StudyState.FAILED:
-            raise ObjectiveError(last.note, code="NB301")
 
     def _ask(self, verb: str, argument: int | None = None) -> bool:
         own = self._background()

@@ -11,7 +11,7 @@ import re
 import secrets
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -74,14 +74,16 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
             " leave the direction out, or choose another name"
         )
         raise DirectionMismatchError(msg, code="NB405")
-    if found.version == 0:
+    if found.version == 0:  # adopted for ever: what is refused later must not have bound it to this code
+        fixing.check(storage.get_all_trials(found.study_id, deepcopy=False), options.fix or {})
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
     is_same = options.going_on is not None or matches(found.fingerprint, objective.fingerprint)
-    if not is_same and _done(storage, found.study_id) == 0:  # also with --continue: the old code made nothing
+    made_nothing = _done(storage, found.study_id) == 0 and not _has_opening(storage, found, objective)
+    if not is_same and made_nothing:  # also with --continue
         with contextlib.suppress(LockedStudyError, _FinishedMeanwhileError):
             return _owning(storage, found, partial(_replace_code, storage, objective, options, found))
     if is_same or options.continue_old:
-        return _owning(storage, found, partial(_go_on, storage, options, found))
+        return _owning(storage, found, partial(_go_on, storage, objective, options, found))
     change = describe_change(found.fingerprint, objective.fingerprint)
     begun = _begin(storage, objective, replace(options, directions=tuple(directions)), found)
     return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
@@ -129,16 +131,20 @@ def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> 
         return newest
 
 
-def _go_on(storage: StudyStorage, options: TuneOptions, found: VersionRecord, ledger: Ledger) -> Prepared:
+def _go_on(
+    storage: StudyStorage, objective: Objective, options: TuneOptions, found: VersionRecord, ledger: Ledger
+) -> Prepared:
     done = _done(storage, found.study_id)
     target = _target(options, done)
     note = _resume_note(found.study_name, done, target, options, found.seed)
-    if options.warm_start:
+    if options.warm_start and done:
         note += "; --warm-start counts only where a changed cell begins a new version"
     if options.metric is not None and options.metric != found.metric:
         note += f"; its metric stays {found.metric or 'without a name'}: another one needs another study name"
     if done:
         note += _other_methods(storage, found.study_name, options)
+    else:
+        _queue_first(storage, found, objective, options)
     return Prepared(found, ledger, target, note)
 
 
@@ -151,6 +157,12 @@ def _other_methods(storage: StudyStorage, study_name: str, options: TuneOptions)
         if what in before and before[what] != now:
             text += f"; its {what} is {now} from here on, {before[what]} before"
     return text
+
+
+def _has_opening(storage: StudyStorage, found: VersionRecord, objective: Objective) -> bool:
+    """Tell whether the code chooses the first trials itself: those that wait are not for other code."""
+    waiting = storage.get_all_trials(found.study_id, deepcopy=False, states=(TrialState.WAITING,))
+    return bool(objective.opening) or any(trial.user_attrs for trial in waiting)
 
 
 class _FinishedMeanwhileError(Exception):
@@ -171,7 +183,7 @@ def _replace_code(
     with storage.database.transaction() as connection:
         versions.replace_code(connection, found.study_id, objective.code, objective.fingerprint, seed)
     new = replace(found, seed=seed, code=objective.code, fingerprint=objective.fingerprint)
-    return _go_on(storage, options, new, ledger)
+    return _go_on(storage, objective, options, new, ledger)
 
 
 def _resume_note(name: str, done: int, target: int | None, options: TuneOptions, seed: int) -> str:
@@ -215,15 +227,7 @@ def _begin(
     ledger = storage.acquire(study_id)
     if names := _metric_names(options.metric, len(options.directions)):
         storage.set_study_system_attr(study_id, METRIC_NAMES, names)
-    if parent is not None and options.warm_start:
-        _warm_start(storage, parent, study_id, options)
-    for first in objective.opening:
-        queued = create_trial(
-            state=TrialState.WAITING,
-            system_attrs={"fixed_params": dict(first.params)},
-            user_attrs=dict(first.attributes),
-        )
-        storage.create_new_trial(study_id, queued)
+    _queue_first(storage, version, objective, options)
     target = _target(options, 0)
     to_go = "" if target is None else f" with {target} trials to go"
     return Prepared(version, ledger, target, f"{version.study_name} begins{to_go}")
@@ -277,12 +281,25 @@ def _seed(options: TuneOptions, parent: VersionRecord | None) -> int:
     return secrets.randbits(31) if given is None else given
 
 
-def _warm_start(storage: StudyStorage, parent: VersionRecord, study_id: int, options: TuneOptions) -> None:
-    """Queue the best parameter sets of the parent, best first."""
-    best = rank(storage.get_all_trials(parent.study_id, deepcopy=False), options.directions)
-    for trial in best[: options.warm_start]:
-        template = create_trial(state=TrialState.WAITING, system_attrs={"fixed_params": dict(trial.params)})
-        storage.create_new_trial(study_id, template)
+def _queue_first(
+    storage: StudyStorage, version: VersionRecord, objective: Objective, options: TuneOptions
+) -> None:
+    """Queue what a version tries first: the best sets of its parent, then the opening of its code.
+
+    Each is a commit of its own: where a kill came between them, the rest is queued when the version goes on.
+    """
+    first: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    if version.parent_study_id is not None and options.warm_start:
+        with contextlib.suppress(KeyError):  # deleted since
+            known = storage.get_all_trials(version.parent_study_id, deepcopy=False)
+            first = [(dict(it.params), {}) for it in rank(known, options.directions)[: options.warm_start]]
+    first += [(dict(it.params), dict(it.attributes)) for it in objective.opening]
+    there = len(storage.get_all_trials(version.study_id, deepcopy=False))
+    for params, attributes in first[there:]:
+        queued = create_trial(
+            state=TrialState.WAITING, system_attrs={"fixed_params": params}, user_attrs=attributes
+        )
+        storage.create_new_trial(version.study_id, queued)
 
 
 def _stored_directions(storage: StudyStorage, study_id: int) -> list[str]:

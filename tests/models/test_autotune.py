@@ -10,6 +10,7 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from optuna.distributions import IntDistribution
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -274,6 +275,31 @@ def test_other_data_or_another_space_begin_a_new_version_and_say_so(tuned, diabe
     assert (changed.name, "data y changed" in changed.note) == ("study@2", True)
     changed = tuned("ridge", X, y + 1, trials=2, space={"alpha": (1.0, 2.0)})
     assert (changed.name, "search space changed" in changed.note) == ("study@3", True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (IntDistribution(2, 10, step=4), IntDistribution(2, 10, step=1)),
+        ((2, 1_000_001), (2, 1_000_004)),
+        ([2, 4], [2.0, 4.0]),
+    ],
+)
+def test_ranges_that_read_alike_are_not_the_same(iris, before, after):
+    def part(given):
+        options = AutotuneOptions(model="decision_tree", X=iris[0], y=iris[1], space={"max_depth": given})
+        return prepare(options).objective.fingerprint["search space"]
+
+    assert part(before) == part(before) != part(after)
+
+
+def test_another_space_has_an_opening_of_its_own_where_nothing_was_tried_yet(tuned, iris):
+    first = tuned("random_forest", *iris, trials=0)
+    other = tuned("random_forest", *iris, trials=2, space={"min_samples_leaf": (20, 30)})
+    assert (first.name, other.name) == ("study@1", "study@2")
+    ended = [t.params["min_samples_leaf"] for t in other.study.trials if t.state.is_finished()]
+    assert len(ended) == 2
+    assert min(ended) >= 20
 
 
 def frame_with_text(rows=240):

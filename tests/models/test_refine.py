@@ -30,6 +30,15 @@ def test_the_child_tries_nine_tenths_to_eleven_tenths_of_the_best_and_keeps_the_
     assert child.best_model.predict(iris[0][:1]).shape == (1,)
 
 
+def test_a_study_of_optunas_own_is_no_refinement(storage):
+    optuna.create_study(storage=storage, study_name="bowl_refined")
+    parent = tune(
+        lambda trial: trial.suggest_float("x", 0, 1), name="bowl", trials=2, storage=storage, wait=True
+    )
+    with pytest.raises(InvalidOptionError, match="bowl_refined is a study of Optuna's"):
+        refine_study(parent)
+
+
 def test_the_child_is_kept_only_if_it_is_better(storage, iris):
     best = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, refine=True, wait=True)
     parent = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, wait=True)

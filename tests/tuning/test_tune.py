@@ -22,6 +22,7 @@ from optuna_nb.errors import (
 from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
 from optuna_nb.storage import questions
 from optuna_nb.storage.record_database import read_records
+from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api, background, capture
 
 
@@ -138,6 +139,26 @@ def test_warm_start_tries_the_best_of_the_old_version_first(options):
     handle = api.start(make(fingerprint="2"), replace(options, warm_start=2)).wait()
     assert handle.study.trials[0].params == best
     assert handle.snapshot().done == 10
+
+
+def test_a_warm_start_that_was_cut_short_is_made_whole(options, monkeypatch):
+    best = api.start(make(), options).wait().study.trials
+    best = sorted(best, key=lambda trial: trial.value)[:3]
+    create, calls = StudyStorage.create_new_trial, []
+
+    def cut_short(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return create(*args, **kwargs)
+
+    warm, changed = replace(options, warm_start=3, trials=4), make(fingerprint="2")
+    monkeypatch.setattr(StudyStorage, "create_new_trial", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        api.start(changed, warm)
+    handle = api.start(changed, warm).wait()
+    assert handle.name == "s@2"
+    assert [t.params for t in handle.study.trials][:3] == [t.params for t in best]
 
 
 def test_other_directions_are_refused(options):

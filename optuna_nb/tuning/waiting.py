@@ -1,0 +1,69 @@
+"""Waiting for the end of a run, of this kernel or of another one, and saying how it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from optuna_nb.errors import ObjectiveError, StorageTroubleError
+from optuna_nb.records import StudySnapshot, StudyState
+from optuna_nb.tuning.failure import objective_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from optuna_nb.storage.reader import Reader
+    from optuna_nb.tuning.background import Background
+
+POLL_SECONDS = 0.2
+
+
+def wait_for_end(
+    name: str,
+    reader: Reader,
+    own: Background | None,
+    timeout: float | None,
+    progress: Callable[[StudySnapshot], None] | None,
+) -> None:
+    """Block until nobody is at work on a study.
+
+    Args:
+        name: The study, for messages.
+        reader: Of its database.
+        own: The run of this process, or None for one of another.
+        timeout: Seconds to wait at most; None waits for the end.
+        progress: Called with a snapshot whenever something has changed.
+
+    Raises:
+        ObjectiveError: If the run failed; its cause is the error of the objective.
+        TimeoutError: If the study still runs after ``timeout``.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    while True:
+        over = own.wait(0) if own is not None else not reader.snapshot().state.is_active
+        snapshot = None
+        try:
+            snapshot = reader.poll()
+        except StorageTroubleError:  # a file that is gone, a server that is away
+            if own is None:
+                raise  # else the run goes on without it, and its end says what came of that
+        if snapshot is not None and progress is not None:
+            progress(snapshot)
+        if over:
+            break
+        if end is not None and time.monotonic() >= end:
+            msg = f"{name} still runs after {timeout:g} s"
+            raise TimeoutError(msg)
+        time.sleep(POLL_SECONDS) if own is None else own.wait(POLL_SECONDS)
+    _raise_failure(own, reader.snapshot() if own is None else None)
+
+
+def _raise_failure(own: Background | None, last: StudySnapshot | None) -> None:
+    if own is not None and own.failure is not None:
+        raise own.failure
+    if own is not None and own.end is not None:
+        error = objective_error(own.end)
+        if error is not None:
+            raise error
+    elif last is not None and last.state is StudyState.FAILED:
+        raise ObjectiveError(last.note, code="NB301")

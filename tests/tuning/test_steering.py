@@ -1,0 +1,249 @@
+"""Verbs reach the run that is meant: one that stops or ends, in another process, of another version."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from harness.waiting import until
+from optuna_nb.errors import InvalidOptionError, LockedStudyError, StudyNotFoundError
+from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.storage.sources import read_studies
+from optuna_nb.tuning import api, background
+from optuna_nb.tuning.control import Control
+
+ELSEWHERE = """
+import sys, time
+import optuna_nb
+def slow(trial):
+    time.sleep(0.05)
+    return trial.suggest_float("x", 0, 1)
+optuna_nb.tune(slow, name="s", trials=500, storage=sys.argv[1], wait=True)
+"""
+
+
+def draw(low):
+    return lambda trial: trial.suggest_float("x", low, low + 1)
+
+
+def make(evaluate, fingerprint="1"):
+    return Objective(evaluate, f"code {fingerprint}", {"cell": fingerprint}, "Draw")
+
+
+@pytest.fixture
+def options(tmp_path):
+    return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=6, seed=1)
+
+
+class Gated:
+    """An objective whose trials wait at a gate."""
+
+    def __init__(self):
+        self.gate, self.begun = threading.Event(), threading.Event()
+
+    def __call__(self, trial):
+        self.begun.set()
+        assert self.gate.wait(60)
+        return trial.suggest_float("x", 0, 1)
+
+
+@pytest.fixture
+def stopping(options):
+    """A study that was stopped in its first trial, which ends soon."""
+    gated = Gated()
+    handle = api.start(make(gated), options)
+    assert gated.begun.wait(10)
+    handle.stop()
+    threading.Timer(0.3, gated.gate.set).start()
+    return gated, handle
+
+
+def test_a_cell_that_runs_again_while_its_study_stops_goes_on(stopping, options):
+    assert api.start(make(stopping[0]), options).wait().snapshot().done == 6
+
+
+def test_a_study_that_stops_is_resumed(stopping):
+    assert stopping[1].resume().wait().snapshot().done == 6
+
+
+def test_more_trials_are_not_lost_while_a_study_stops(stopping):
+    assert stopping[1].more(3).wait().snapshot().done == 4  # the one in flight and three more
+
+
+def test_changed_code_goes_on_in_the_same_version_after_the_trial_in_flight(stopping, options):
+    handle = api.start(make(draw(5), "2"), replace(options, continue_old=True)).wait()
+    assert handle.name == "s@1"
+    assert [t.value >= 5 for t in handle.study.trials] == [False] + [True] * 5
+
+
+def test_a_trial_in_flight_that_takes_too_long_is_named(options, monkeypatch):
+    monkeypatch.setattr(background, "ENDING_SECONDS", 0.1)
+    gated = Gated()
+    handle = api.start(make(gated), options)
+    assert gated.begun.wait(10)
+    handle.stop()
+    with pytest.raises(LockedStudyError, match="s@1 is stopping, and its trial in flight still runs"):
+        api.start(make(gated), options)
+    gated.gate.set()
+    handle.wait()
+
+
+def test_a_run_takes_a_new_target_until_it_says_that_it_takes_none():
+    control = Control(3)
+    assert control.set_target(5)
+    assert not control.close_unless(lambda: True)
+    assert control.set_target(6)
+    assert control.close_unless(lambda: False)
+    assert not control.set_target(7)
+    assert control.target == 6
+
+
+def test_more_trials_are_asked_for_while_the_winner_is_fitted(options):
+    fitted, ending = threading.Event(), threading.Event()
+
+    def finish(study):
+        ending.set()
+        assert fitted.wait(60)
+
+    objective = replace(make(draw(0)), finish=finish)
+    handle = api.start(objective, options)
+    assert ending.wait(10)
+    threading.Timer(0.2, fitted.set).start()
+    assert api.start(objective, replace(options, trials=8)).wait().snapshot().done == 8
+    assert handle.snapshot().done == 8
+
+
+def test_a_study_without_a_limit_takes_more_trials_as_it_is(options):
+    gated = Gated()
+    handle = api.start(make(gated), replace(options, trials=None, timeout=60))
+    assert handle.more(2) is handle
+    gated.gate.set()
+    until(lambda: handle.snapshot().done > 2)
+    handle.stop()
+    handle.wait()
+
+
+def test_running_a_finished_cell_again_leaves_another_version_alone(options):
+    gated = Gated()
+    gated.gate.set()
+    api.start(make(gated), replace(options, trials=1)).wait()
+    new = make(draw(5), "2")
+    api.start(new, options).wait()
+    gated.gate.clear()
+    old = api.load("s@1", options.storage).more(2)
+    assert api.start(new, options).wait().name == "s@2"
+    gated.gate.set()
+    assert old.wait().snapshot().done == 3
+
+
+def test_a_kernel_that_ran_a_study_once_steers_the_process_that_runs_it_now(options):
+    api.start(make(draw(0)), options).wait()
+    handle = api.load("s", options.storage)
+    code = ELSEWHERE.replace("trials=500", "trials=500, continue_=True")
+    with subprocess.Popen([sys.executable, "-c", code, options.storage]) as other:
+        try:
+            until(lambda: handle.is_running, 30)
+            handle.more(7)
+            until(lambda: handle.snapshot().target == 507)
+            with pytest.raises(TimeoutError):
+                handle.wait(0.3)
+            assert handle.stop()
+            handle.wait(20)
+            assert other.wait(20) == 0
+        finally:
+            other.kill()
+    assert not handle.is_running
+
+
+def test_a_study_that_is_gone_is_not_begun_anew_by_its_handle(options):
+    handle = api.start(make(draw(0)), options).wait()
+    api.delete("s", options.storage)
+    for verb in (lambda: handle.more(1), lambda: handle.study, lambda: handle.enqueue({"x": 0.5})):
+        with pytest.raises((StudyNotFoundError, InvalidOptionError)):
+            verb()
+
+
+def test_the_code_of_a_deleted_study_is_not_that_of_another_one_of_its_name(options, tmp_path):
+    handle = api.start(make(draw(0)), options).wait()
+    there = replace(options, storage=f"sqlite:///{tmp_path / 'there.db'}")
+    other = api.start(make(draw(5), "2"), there).wait()
+    api.delete("s", options.storage)
+    other.push(options.storage)
+    with pytest.raises(InvalidOptionError, match="does not know the code of s@1"):
+        api.load("s", options.storage).more(2)
+    assert handle.snapshot().done == 6
+
+
+def test_all_versions_are_deleted_or_none(options):
+    api.start(make(draw(0)), options).wait()
+    gated = Gated()
+    new = api.start(make(gated, "2"), options)
+    with pytest.raises(LockedStudyError, match="s@2 is running"):
+        api.delete("s", options.storage)
+    assert api.load("s@1", options.storage).snapshot().done == 6
+    new.stop()
+    gated.gate.set()
+    new.wait()
+
+
+@pytest.fixture
+def adopted(options):
+    """The handle of a study of plain Optuna that went on here, and that got a second version."""
+    study = optuna.create_study(storage=options.storage, study_name="s")
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    first = api.start(make(draw(0)), options).wait()
+    api.start(make(draw(5), "2"), replace(options, trials=2)).wait()
+    return first
+
+
+def test_the_handle_of_an_adopted_study_stays_with_its_version(adopted, tmp_path):
+    assert adopted.snapshot().done == 6
+    adopted.enqueue({"x": 0.25})
+    assert adopted.more(1).wait().study.trials[6].params == {"x": 0.25}
+    assert "7 trials" in adopted.export(tmp_path / "s.csv")
+    assert "7 trials" in adopted.push(f"sqlite:///{tmp_path / 'there.db'}")
+
+
+@pytest.mark.usefixtures("adopted")
+def test_an_adopted_study_is_read_from_its_file_as_it_is(options):
+    copies = read_studies(options.storage.removeprefix("sqlite:///"))
+    assert [(it.name, len(it.trials)) for it in copies] == [("s", 6), ("s@2", 2)]
+
+
+def test_an_option_that_is_refused_adopts_nothing(options):
+    study = optuna.create_study(storage=options.storage, study_name="s")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(InvalidOptionError, match="x=7"):
+        api.start(make(draw(0)), replace(options, fix={"x": 7}))
+    assert api.start(make(draw(0), "2"), options).wait().name == "s"
+
+
+def test_code_that_made_nothing_is_replaced_also_with_continue(options):
+    def fails(trial):
+        raise ValueError
+
+    with pytest.raises(Exception, match="trial 0 failed"):
+        api.start(make(fails), options).wait()
+    fixed = make(draw(0), "2")
+    api.start(fixed, replace(options, continue_old=True)).wait()
+    assert api.start(fixed, options).wait().name == "s@1"
+
+
+def test_a_copy_is_as_finished_as_the_study_was(options, tmp_path):
+    there = f"sqlite:///{tmp_path / 'there.db'}"
+    api.start(make(draw(0)), options).wait().push(there)
+    assert api.load("s", there).snapshot().target == 6
+
+
+def test_an_export_replaces_only_what_it_holds(options, tmp_path):
+    target = tmp_path / "copy.db"
+    handle = api.start(make(draw(0)), options).wait()
+    handle.export(target)
+    handle.more(1).wait().export(target)
+    other = api.start(make(draw(0)), replace(options, storage=f"sqlite:///{tmp_path / 'other.db'}")).wait()
+    with pytest.raises(InvalidOptionError, match="is not an export of s@1"):
+        other.export(target)
+    assert api.load("s", f"sqlite:///{target}").snapshot().done == 7
