@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.errors import InvalidOptionError, LockedStudyError
 from optuna_nb.storage import versions
-from optuna_nb.storage.lease import Owner, seems_gone
 
 if TYPE_CHECKING:
     from optuna_nb.records import VersionRecord
@@ -65,9 +64,6 @@ def check_idle(connection: Connection, study: VersionRecord) -> None:
     Raises:
         LockedStudyError: If a kernel is running the study.
     """
-    row = connection.execute(
-        "SELECT host, pid, pid_started FROM study_status WHERE study_id = ?", (study.study_id,)
-    ).fetchone()
-    if row is not None and row[0] is not None and not seems_gone(connection, study.study_id, Owner(*row)):
+    if versions.owner_of(connection, study) is not None:
         msg = f"{study.study_name} is running: %tune stop {study.study_name} first"
         raise LockedStudyError(msg, code="NB403")

@@ -129,6 +129,18 @@ def resolve(connection: Connection, name: str) -> VersionRecord:
     return found
 
 
+def owner_of(connection: Connection, version: VersionRecord) -> Owner | None:
+    """Return the process that is at work on a version, if one is."""
+    if version.version == 0:  # plain Optuna leaves no word of who is
+        return None
+    row = connection.execute(
+        "SELECT host, pid, pid_started FROM study_status WHERE study_id = ?", (version.study_id,)
+    ).fetchone()
+    if row is None or row[0] is None or seems_gone(connection, version.study_id, Owner(*row)):
+        return None
+    return Owner(*row)
+
+
 def all_of(connection: Connection, base_name: str) -> list[VersionRecord]:
     """Return all versions of a study, oldest first; none of a study that plain Optuna made."""
     if not _has_versions(connection):

@@ -153,8 +153,7 @@ def _delete(names: list[str], storage: str) -> list[str]:
             if version is None:
                 msg = f"there is no study {study_name!r}"
                 raise StudyNotFoundError(msg, code="NB401")
-            if version.version:
-                renaming.check_idle(connection, version)
+            renaming.check_idle(connection, version)
     opened = StudyStorage(storage)
     try:
         for study_name in names:

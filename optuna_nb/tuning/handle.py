@@ -34,7 +34,7 @@ from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.export import export
 from optuna_nb.tuning.results import plain
 from optuna_nb.tuning.transfer import transfer
-from optuna_nb.tuning.waiting import wait_for_end
+from optuna_nb.tuning.waiting import runs_elsewhere, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,14 +80,7 @@ class StudyHandle:
         own = self._background()
         if own is None:
             return self.snapshot().state.is_active
-        return own.is_running or self._runs_elsewhere()
-
-    def _runs_elsewhere(self) -> bool:
-        """Whether another process is at work on the study."""
-        with contextlib.suppress(StorageError, StudyNotFoundError):  # of a file that is gone nobody says so
-            snapshot = self.snapshot()
-            return snapshot.state.is_active and bool(snapshot.owner)
-        return False
+        return own.is_running or runs_elsewhere(self.storage, self.study_name)
 
     def pause(self) -> bool:
         """Start no new trial until ``resume``; the one in flight ends.
@@ -117,6 +110,7 @@ class StudyHandle:
 
         Raises:
             InvalidOptionError: If this kernel does not know the study's code.
+            LockedStudyError: If it is stopping, and its trial in flight takes more than ten seconds.
         """
         own = self._background()
         if own is not None and own.is_running and own.control.is_stopping:
@@ -131,6 +125,7 @@ class StudyHandle:
 
         Raises:
             InvalidOptionError: If ``n`` is not positive, or this kernel does not know the study's code.
+            LockedStudyError: If it is stopping, as for :meth:`resume`.
         """
         if n < 1:
             msg = f"more={n}: give the number of trials to add, at least 1"
@@ -202,7 +197,7 @@ class StudyHandle:
             TimeoutError: If the study still runs after ``timeout``.
         """
         own = self._background()
-        if own is not None and not own.is_running and self._runs_elsewhere():
+        if own is not None and not own.is_running and runs_elsewhere(self.storage, self.study_name):
             own = None
         with contextlib.closing(self._reader()) as reader:
             wait_for_end(self.name, reader, own, timeout, progress)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from optuna_nb.errors import ObjectiveError, StorageTroubleError
+from optuna_nb.errors import ObjectiveError, StorageError, StorageTroubleError
 from optuna_nb.records import StudySnapshot, StudyState
+from optuna_nb.storage import versions
+from optuna_nb.storage.lease import this_process
+from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.tuning.failure import objective_error
 
 if TYPE_CHECKING:
@@ -16,6 +20,14 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.background import Background
 
 POLL_SECONDS = 0.2
+
+
+def runs_elsewhere(storage: str, study_name: str) -> bool:
+    """Tell whether another process is at work on a study, by the name that Optuna has for it."""
+    with contextlib.suppress(StorageError), contextlib.closing(open_read_only(storage)) as connection:
+        found = versions.find_exactly(connection, study_name)
+        return found is not None and versions.owner_of(connection, found) not in (None, this_process())
+    return False  # of a file that is gone nobody says so
 
 
 def wait_for_end(
