@@ -103,9 +103,7 @@ class Runner:
             t.state.is_finished() for t in storage.get_all_trials(self._study_id, deepcopy=False)
         )
         self._any_success = self._done > 0
-        self._in_flight = 0
-        self._failures = 0
-        self._n_trials = 0
+        self._in_flight = self._failures = self._n_trials = 0
         self._is_first = True  # no trial of this run has finished
         self._error: BaseException | None = None
         self._note = ""
@@ -223,9 +221,8 @@ class Runner:
 
     def _wants_more(self) -> bool:
         """Tell whether a new target came just when the last trial had ended."""
-        target, control = self._control.target, self._control
-        is_over = control.is_stopping or self._study.exhausted or self._error is not None or self._note
-        return not is_over and target is not None and self._done < target
+        is_over = self._control.is_stopping or self._study.exhausted or self._error or self._note
+        return not is_over and self._done < (self._control.target or 0)
 
     def _work(self) -> None:
         try:
@@ -396,8 +393,7 @@ class Runner:
                 return
 
     def _obey(self, verb: str, argument: int | None) -> None:
-        if verb == "more":
-            if self._control.target is not None:
-                self._control.set_target(self._control.target + (argument or 0))
+        if verb == "more" and self._control.target is not None:
+            self._control.set_target(self._control.target + (argument or 0))
         elif verb in ("pause", "resume", "stop", "stop_now"):
             getattr(self._control, verb)()
