@@ -15,7 +15,7 @@ from optuna_nb.cell.portable import FunctionObjective
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective
 from optuna_nb.tuning.fingerprint import examine, fingerprint
-from optuna_nb.tuning.syntax import is_same_code
+from optuna_nb.tuning.syntax import compile_beside, digest_of_bytecode, is_same_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
     if (
         source is None
     ):  # typed into a plain prompt, made by a program, or edited since: its code identifies it
-        source = ast.unparse(ast.Constant(function.__qualname__))
+        source = ast.unparse(ast.Constant(f"{function.__qualname__} {digest_of_bytecode(function.__code__)}"))
         bound["bound_code"] = function
     captured = {
         name: cell.cell_contents
@@ -96,7 +96,7 @@ def _defaults(function: FunctionType) -> dict[str, object]:
     code, values = function.__code__, function.__defaults__ or ()
     last = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
     given = {**dict(zip(last, values, strict=True)), **(function.__kwdefaults__ or {})}
-    return {f"default_{name}": value for name, value in given.items()}
+    return {f"default_value_of_{name}": value for name, value in given.items()}
 
 
 def _source(function: FunctionType) -> str | None:
@@ -124,11 +124,11 @@ def _source(function: FunctionType) -> str | None:
 def _was_edited(text: str, code: CodeType) -> bool:
     """Tell whether the text has another function where the one that runs was."""
     try:
-        inside = list(_all_codes(compile(text, code.co_filename, "exec", dont_inherit=True)))
-    except (SyntaxError, ValueError):  # as a cell that awaits
+        inside = list(_all_codes(compile_beside(code, text)))
+    except (SyntaxError, ValueError):
         return False
     there = [it for it in inside if (it.co_firstlineno, it.co_name) == (code.co_firstlineno, code.co_name)]
-    return not any(is_same_code(it, code) for it in there) if there else False
+    return not any(is_same_code(it, code) for it in there)
 
 
 def _all_codes(code: CodeType) -> Iterator[CodeType]:

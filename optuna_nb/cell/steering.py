@@ -54,7 +54,7 @@ def stored_study(
     if shell is None:
         msg = f"the cell of {handle.name} can only run in a notebook: call tune() with its function again"
         raise InvalidOptionError(msg, code="NB406")
-    with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
+    with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
         snapshot = reader.snapshot()
         version = next((v for v in reader.versions() if v.name == handle.study_name), None)
         runs = [run for run in reader.runs() if run.study == handle.study_name]

@@ -49,7 +49,7 @@ def show(handle: StudyHandle, *, notify: bool = False) -> None:
 
 def panel_of(handle: StudyHandle) -> Panel:
     """Join a handle's verbs and a reader of its file in a panel, the same one for the same study."""
-    key = (handle.storage, handle.name)
+    key = (handle.storage, handle.study_name)
     if key not in _panels:
         verbs = Verbs(
             pause=handle.pause,
@@ -59,7 +59,7 @@ def panel_of(handle: StudyHandle) -> Panel:
             more=handle.more,
         )
         _panels[key] = Panel(
-            lambda: Reader(handle.storage, handle.name), verbs, when_it_ends=handle.when_it_ends
+            lambda: Reader(handle.storage, handle.address()), verbs, when_it_ends=handle.when_it_ends
         )
     return _panels[key]
 
@@ -78,7 +78,7 @@ def call_at_the_end(handle: StudyHandle, function: Callable[[StudyHandle], objec
 
 def forget(handle: StudyHandle) -> None:
     """Close the panel of a study; the next ``show`` makes a new one."""
-    panel = _panels.pop((handle.storage, handle.name), None)
+    panel = _panels.pop((handle.storage, handle.study_name), None)
     if panel is not None:
         panel.close()
 
@@ -114,7 +114,7 @@ def wait(handle: StudyHandle) -> None:
         line.end()
     snapshot = handle.snapshot()
     line.last("\n".join(filter(None, (textbar.line(snapshot), snapshot.note))))
-    if (panel := _panels.get((handle.storage, handle.name))) is not None:
+    if (panel := _panels.get((handle.storage, handle.study_name))) is not None:
         panel.settle()  # the kernel may be gone right after this cell
 
 

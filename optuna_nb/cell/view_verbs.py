@@ -65,7 +65,7 @@ def write_report(handle: StudyHandle, file: str) -> str:
     from optuna_nb.display.document import document
     from optuna_nb.storage.reader import Reader
 
-    with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
+    with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
         text = document(reader.snapshot(), reader)
     try:
         Path(file).write_text(text, encoding="utf-8")

@@ -131,7 +131,7 @@ def resolve(connection: Connection, name: str) -> VersionRecord:
 
 def owner_of(connection: Connection, version: VersionRecord) -> Owner | None:
     """Return the process that is at work on a version, if one is."""
-    if version.version == 0:  # plain Optuna leaves no word of who is
+    if not _has_versions(connection):  # plain Optuna leaves no word of who is
         return None
     row = connection.execute(
         "SELECT host, pid, pid_started FROM study_status WHERE study_id = ?", (version.study_id,)

@@ -82,8 +82,8 @@ class Background:
         """
         if not self.wait(ENDING_SECONDS):
             msg = (
-                f"{name} is stopping, and its trial in flight still runs: try again when it has ended,"
-                " or drop it by *Stop now* of its panel or `stop_now()` of its handle"
+                f"{name} is ending, and its last trial or its winner's fit still runs: try again after that,"
+                " or drop the trial by *Stop now* of its panel or `stop_now()` of its handle"
             )
             raise LockedStudyError(msg, code="NB402")
 

@@ -38,6 +38,11 @@ class Control:
         return self._stopping.is_set()
 
     @property
+    def takes_no_more(self) -> bool:
+        """Whether the run ends, whatever is asked of it now."""
+        return self._closed or self._stopping.is_set()
+
+    @property
     def stopping(self) -> threading.Event:
         """Set once the study is to stop."""
         return self._stopping

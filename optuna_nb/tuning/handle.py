@@ -78,9 +78,12 @@ class StudyHandle:
     def is_running(self) -> bool:
         """Whether a kernel is at work on the study, this one or another."""
         own = self._background()
-        if own is None:
+        if own is not None and (own.is_running or not runs_elsewhere(self.storage, self.study_name)):
+            return own.is_running
+        try:
             return self.snapshot().state.is_active
-        return own.is_running or runs_elsewhere(self.storage, self.study_name)
+        except StudyNotFoundError:
+            return False
 
     def pause(self) -> bool:
         """Start no new trial until ``resume``; the one in flight ends.
@@ -113,7 +116,7 @@ class StudyHandle:
             LockedStudyError: If it is stopping, and its trial in flight takes more than ten seconds.
         """
         own = self._background()
-        if own is not None and own.is_running and own.control.is_stopping:
+        if own is not None and own.is_running and own.control.takes_no_more:
             own.let_end(self.name)  # no verb reaches it any more
         if self.is_running:
             self._ask("resume")
@@ -132,8 +135,8 @@ class StudyHandle:
             raise InvalidOptionError(msg, code="NB104")
         own = self._background()
         if own is not None and own.is_running:
-            target = own.control.target
-            if target is None or own.control.set_target(target + n):  # without a limit it goes on anyway
+            target = own.control.target  # None: it goes on anyway
+            if own.control.set_target(None if target is None else target + n):
                 return self
             own.let_end(self.name)
         if self.is_running:
@@ -172,7 +175,7 @@ class StudyHandle:
             fixing.check(trials, one)
         database = attach(self.storage)
         try:
-            enqueue(database, self._address(), queue)
+            enqueue(database, self.address(), queue)
         finally:
             database.close()
         when = "they run next" if self.is_running else "they run first when it goes on, as with --more"
@@ -197,8 +200,8 @@ class StudyHandle:
             TimeoutError: If the study still runs after ``timeout``.
         """
         own = self._background()
-        if own is not None and not own.is_running and runs_elsewhere(self.storage, self.study_name):
-            own = None
+        if own is not None and not own.is_running and self.is_running:
+            own = None  # another process is at work
         with contextlib.closing(self._reader()) as reader:
             wait_for_end(self.name, reader, own, timeout, progress)
         return self
@@ -213,7 +216,7 @@ class StudyHandle:
         database = attach(self.storage)
         try:
             with database.transaction() as connection:
-                study_id = versions.resolve(connection, self._address()).study_id
+                study_id = versions.resolve(connection, self.address()).study_id
                 live.ask(connection, study_id, Request(verb, argument))
         finally:
             database.close()
@@ -251,7 +254,7 @@ class StudyHandle:
         with contextlib.closing(self._reader()) as reader:
             return reader.snapshot()
 
-    def _address(self) -> str:
+    def address(self) -> str:
         """Return a name that finds this version; plain Optuna's own name of one finds newer ones, too."""
         if versions.base_name(self.study_name) != self.study_name:
             return self.name
@@ -262,7 +265,7 @@ class StudyHandle:
 
     def _reader(self) -> Reader:
         try:
-            return Reader(self.storage, self._address())
+            return Reader(self.storage, self.address())
         except StorageError as error:
             own, path = self._background(), place(self.storage)
             if own is None or not own.is_running or path.exists():
@@ -345,7 +348,7 @@ class StudyHandle:
 
     def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
         """Write the study into a file; see :func:`.export.export`."""
-        return export(self._address(), self.storage, str(path), pareto=pareto, top=top)
+        return export(self.address(), self.storage, str(path), pareto=pareto, top=top)
 
     def push(self, url: str, *, name: str | None = None) -> str:
         """Copy the study with its records to another file or server; see :func:`.transfer.transfer`.
@@ -359,7 +362,7 @@ class StudyHandle:
         Returns:
             One line that says what was copied.
         """
-        return transfer(self._address(), self.storage, url, new_name=name)
+        return transfer(self.address(), self.storage, url, new_name=name)
 
     def doctor(self, *, repair: bool = False) -> list[Finding]:
         """Check the file and the study, after mending it if asked; see :mod:`optuna_nb.storage.doctor`.

@@ -77,7 +77,10 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
     if found.version == 0:  # adopted for ever: what is refused later must not have bound it to this code
         fixing.check(storage.get_all_trials(found.study_id, deepcopy=False), options.fix or {})
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
-    is_same = options.going_on is not None or matches(found.fingerprint, objective.fingerprint)
+    is_same = matches(found.fingerprint, objective.fingerprint)
+    if options.going_on and not is_same and not options.continue_old:  # deleted, and made anew elsewhere
+        msg = f"{found.study_name} has other code by now than this kernel ran: run its cell to go on"
+        raise InvalidOptionError(msg, code="NB407")
     made_nothing = _done(storage, found.study_id) == 0 and not _has_opening(storage, found, objective)
     if not is_same and made_nothing:  # also with --continue
         with contextlib.suppress(LockedStudyError, _FinishedMeanwhileError):

@@ -125,14 +125,15 @@ class Runner:
         self.show(StudyState.RUNNING)
         self._keeper.start()
         try:
-            if not self._is_complete():  # a cluster takes seconds to start
-                self._open_executor()
+            if not self._is_complete() or not self._control.close_unless(self._wants_more):
+                self._open_executor()  # a cluster takes seconds to start
                 self._work_in_threads()
                 while not self._control.close_unless(self._wants_more):
                     self._work_in_threads()
         except OptunaNBError as error:  # there is nothing to run trials on
             self._fail(error)
         finally:
+            self._control.close_unless(lambda: False)
             self._executor.close()
             self._ended.set()
             self._keeper.join()

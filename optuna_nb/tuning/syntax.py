@@ -21,6 +21,7 @@ import __future__
 import ast
 import dis
 import functools
+import hashlib
 import inspect
 import textwrap
 import tokenize
@@ -265,14 +266,37 @@ def digest_of_source(code: CodeType) -> bytes | None:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             return None
         bare = ast.Module(body=[_undecorated(node)], type_ignores=[])
-        flags = (code.co_flags & _FUTURE) | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        compiled = compile(bare, code.co_filename, "exec", flags=flags, dont_inherit=True)
+        compiled = compile_beside(code, bare)
     except (OSError, TypeError, ValueError, SyntaxError, tokenize.TokenError, IndexError):
         return None
     same = (
         inner for inner in compiled.co_consts if isinstance(inner, CodeType) and is_same_code(inner, code)
     )
     return digest_of_tree(node) if next(same, None) is not None else None
+
+
+def compile_beside(code: CodeType, source: str | ast.Module) -> CodeType:
+    """Compile a module as that of a function was: with its future features, and with ``await`` as in cells.
+
+    Raises:
+        SyntaxError: If it is no Python.
+        ValueError: If it holds null bytes.
+    """
+    flags = (code.co_flags & _FUTURE) | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    compiled: CodeType = compile(source, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    return compiled
+
+
+def digest_of_bytecode(code: CodeType) -> str:
+    """Hash what a code object does; the same in every process of one version of Python."""
+    digest = hashlib.sha256(code.co_code)
+    for constant in (code.co_names, *code.co_consts):
+        if isinstance(constant, CodeType):
+            word = digest_of_bytecode(constant)
+        else:  # a set has no order that repr could tell
+            word = repr(sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant)
+        digest.update(f"{len(word)} {word}".encode())
+    return digest.hexdigest()
 
 
 def _undecorated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:

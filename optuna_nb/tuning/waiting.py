@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import ObjectiveError, StorageError, StorageTroubleError
 from optuna_nb.records import StudySnapshot, StudyState
 from optuna_nb.storage import versions
+from optuna_nb.storage.database import translated
 from optuna_nb.storage.lease import this_process
 from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.server import place
 from optuna_nb.tuning.failure import objective_error
 
 if TYPE_CHECKING:
@@ -24,10 +26,14 @@ POLL_SECONDS = 0.2
 
 def runs_elsewhere(storage: str, study_name: str) -> bool:
     """Tell whether another process is at work on a study, by the name that Optuna has for it."""
-    with contextlib.suppress(StorageError), contextlib.closing(open_read_only(storage)) as connection:
+    with (
+        contextlib.suppress(StorageError),  # of a file that is gone nobody says so
+        contextlib.closing(open_read_only(storage)) as connection,
+        translated(place(storage)),
+    ):
         found = versions.find_exactly(connection, study_name)
         return found is not None and versions.owner_of(connection, found) not in (None, this_process())
-    return False  # of a file that is gone nobody says so
+    return False
 
 
 def wait_for_end(
@@ -67,10 +73,11 @@ def wait_for_end(
             msg = f"{name} still runs after {timeout:g} s"
             raise TimeoutError(msg)
         time.sleep(POLL_SECONDS) if own is None else own.wait(POLL_SECONDS)
-    _raise_failure(own, reader.snapshot() if own is None else None)
+    raise_failure(own, reader.snapshot() if own is None else None)
 
 
-def _raise_failure(own: Background | None, last: StudySnapshot | None) -> None:
+def raise_failure(own: Background | None, last: StudySnapshot | None) -> None:
+    """Raise what ended a run, of this process or by what its database says."""
     if own is not None and own.failure is not None:
         raise own.failure
     if own is not None and own.end is not None:

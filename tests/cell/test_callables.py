@@ -75,3 +75,36 @@ def test_code_without_a_text_is_known_by_what_it_does_and_calls():
 
     assert printed(1) == printed(1)
     assert printed(1) != printed(2)
+
+
+def made(text, name="lib"):
+    """Make a function of a module that is no file of the user's."""
+    names = {"__name__": name}
+    exec(text, names)  # noqa: S102
+    return names["objective"]
+
+
+def test_code_of_modules_elsewhere_counts_too():
+    text = "def objective(trial):\n    return [x + {} for x in (trial.suggest_float('x', 0, 1),)][0]\n"
+    assert same(made(text.format(0)), made(text.format(0)))
+    assert not same(made(text.format(0)), made(text.format(1000)))
+
+
+def test_a_default_value_does_not_hide_a_name_that_the_function_reads():
+    text = "default_k = {}\ndef objective(trial, k=1):\n    return k + default_k\n"
+    assert not same(made(text.format(5), "__main__"), made(text.format(66), "__main__"))
+
+
+def test_another_function_on_the_line_is_not_taken_for_it(module, tmp_path):
+    mine, _ = module
+    (tmp_path / "mine.py").write_text("def helper(x):\n    return 7\n")
+    assert "helper" not in read_callable(mine.objective, None).code
+
+
+def test_a_function_keeps_its_text_where_annotations_are_postponed(module, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\ndef objective(trial):\n"
+        "    def inner(x: Unknown) -> float: return x\n    return inner(1.0)\n"
+    )
+    mine = importlib.reload(module[0])
+    assert "def inner" in read_callable(mine.objective, None).code

@@ -10,6 +10,7 @@ import pytest
 from optuna_nb.errors import FileGoneError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.tuning import api, background
+from optuna_nb.tuning.waiting import raise_failure
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ class Gate:
 
 def test_a_run_without_its_file_ends_with_one_line_that_says_what_is_lost(options, tmp_path, caplog):
     gate = Gate()
-    handle = api.start(gate.objective(), options)
+    api.start(gate.objective(), options)
     assert gate.reached.wait(20)
     (tmp_path / "s.db").unlink()
     with pytest.raises(FileGoneError, match="is gone: put it back before the run of s@1 ends"):
@@ -45,7 +46,7 @@ def test_a_run_without_its_file_ends_with_one_line_that_says_what_is_lost(option
     own = background.find(tmp_path / "s.db", "s@1")
     assert own.wait(20)
     with pytest.raises(FileGoneError) as caught:
-        handle._raise_failure(own, None)
+        raise_failure(own, None)
     assert "s@1 has ended without its file, and the 4 trials finished since are lost" in str(caught.value)
     assert "\n" not in str(caught.value)
     warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -87,7 +88,7 @@ def test_a_file_that_comes_back_gets_what_was_kept_in_memory(options, tmp_path, 
 
 def test_another_file_in_its_place_is_not_written(options, tmp_path):
     gate = Gate()
-    handle = api.start(gate.objective(), options)
+    api.start(gate.objective(), options)
     assert gate.reached.wait(20)
     (tmp_path / "s.db").rename(tmp_path / "elsewhere.db")
     (tmp_path / "s.db").write_bytes(b"another")
@@ -95,5 +96,5 @@ def test_another_file_in_its_place_is_not_written(options, tmp_path):
     own = background.find(tmp_path / "s.db", "s@1")
     assert own.wait(20)
     with pytest.raises(FileGoneError, match="another file is at"):
-        handle._raise_failure(own, None)
+        raise_failure(own, None)
     assert (tmp_path / "s.db").read_bytes() == b"another"

@@ -11,6 +11,7 @@ import pytest
 from harness.waiting import until
 from optuna_nb.errors import InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
 from optuna_nb.tuning import api, background
 from optuna_nb.tuning.control import Control
@@ -85,7 +86,7 @@ def test_a_trial_in_flight_that_takes_too_long_is_named(options, monkeypatch):
     handle = api.start(make(gated), options)
     assert gated.begun.wait(10)
     handle.stop()
-    with pytest.raises(LockedStudyError, match="s@1 is stopping, and its trial in flight still runs"):
+    with pytest.raises(LockedStudyError, match="s@1 is ending, and its last trial"):
         api.start(make(gated), options)
     gated.gate.set()
     handle.wait()
@@ -114,6 +115,43 @@ def test_more_trials_are_asked_for_while_the_winner_is_fitted(options):
     threading.Timer(0.2, fitted.set).start()
     assert api.start(objective, replace(options, trials=8)).wait().snapshot().done == 8
     assert handle.snapshot().done == 8
+
+
+def test_more_trials_are_asked_for_while_a_finished_study_is_looked_at_again(options):
+    fitted, ending = threading.Event(), threading.Event()
+    fitted.set()
+
+    def finish(study):
+        ending.set()
+        assert fitted.wait(60)
+
+    objective = replace(make(draw(0)), finish=finish)
+    api.start(objective, options).wait()
+    fitted.clear()
+    ending.clear()
+    handle = api.start(objective, options)
+    assert ending.wait(10)
+    threading.Timer(0.2, fitted.set).start()
+    assert handle.more(2).wait().snapshot().done == 8
+
+
+def test_a_study_without_a_limit_that_stops_takes_more_trials_after_that(options):
+    gated = Gated()
+    handle = api.start(make(gated), replace(options, trials=None, timeout=60))
+    assert gated.begun.wait(10)
+    handle.stop()
+    threading.Timer(0.3, gated.gate.set).start()
+    assert handle.more(3).wait().snapshot().done == 4
+
+
+def test_code_that_another_process_put_in_its_place_is_not_mixed_with_ours(options):
+    handle = api.start(make(draw(0)), options).wait()
+    own = background.find(place(options.storage), "s@1")
+    api.delete("s", options.storage)
+    api.start(make(draw(5), "2"), options).wait()
+    background.remember(place(options.storage), "s@1", own)  # as it is where another process did that
+    with pytest.raises(InvalidOptionError, match="s@1 has other code by now"):
+        handle.more(2)
 
 
 def test_a_study_without_a_limit_takes_more_trials_as_it_is(options):
@@ -145,7 +183,7 @@ def test_a_kernel_that_ran_a_study_once_steers_the_process_that_runs_it_now(opti
     code = ELSEWHERE.replace("trials=500", "trials=500, continue_=True")
     with subprocess.Popen([sys.executable, "-c", code, options.storage]) as other:
         try:
-            until(lambda: handle.is_running, 30)
+            until(lambda: handle.snapshot().state.is_active and handle.is_running, 30)
             handle.more(7)
             until(lambda: handle.snapshot().target == 507)
             with pytest.raises(TimeoutError):

@@ -36,6 +36,8 @@ _MOST_COLUMNS = 200
 class Source(Protocol):
     """What tabs ask of ``optuna_nb.storage.reader.Reader``."""
 
+    name: str  # of the study, as Optuna has it
+
     def curves(self, numbers: Sequence[int]) -> list[Curve]:
         """Read what some trials reported."""
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 _LONGEST = 40_000
 
 
-def render(snapshot: StudySnapshot, source: Source, _choices: Choices) -> str:
+def render(_snapshot: StudySnapshot, source: Source, _choices: Choices) -> str:
     """Show the stored code with its fingerprint, seed and the libraries of the last run."""
-    found = [version for version in source.versions() if version.name == snapshot.name]
+    found = [version for version in source.versions() if version.name == source.name]
     if not found:
         return quiet("No code is kept: plain Optuna made this study")
     version = found[0]
-    runs = [run for run in source.runs() if run.study == snapshot.name]
+    runs = [run for run in source.runs() if run.study == source.name]
     libraries = ", ".join(f"{name} {number}" for name, number in runs[-1].versions.items()) if runs else ""
     facts = [
         ("seed", str(version.seed)),
