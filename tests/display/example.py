@@ -174,6 +174,7 @@ class PlayedReader:
 
     def __init__(self, played: PlayedStudy) -> None:
         """Begin with nothing seen."""
+        self.name = played.name
         self._played = played
         self._seen: tuple[Any, ...] = ()
         self.closed = False

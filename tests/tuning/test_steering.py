@@ -1,5 +1,6 @@
 """Verbs reach the run that is meant: one that stops or ends, in another process, of another version."""
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -9,8 +10,11 @@ import optuna
 import pytest
 
 from harness.waiting import until
+from optuna_nb.display.tabs import code
+from optuna_nb.display.tabs.choices import Choices
 from optuna_nb.errors import InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
 from optuna_nb.tuning import api, background
@@ -180,8 +184,8 @@ def test_running_a_finished_cell_again_leaves_another_version_alone(options):
 def test_a_kernel_that_ran_a_study_once_steers_the_process_that_runs_it_now(options):
     api.start(make(draw(0)), options).wait()
     handle = api.load("s", options.storage)
-    code = ELSEWHERE.replace("trials=500", "trials=500, continue_=True")
-    with subprocess.Popen([sys.executable, "-c", code, options.storage]) as other:
+    program = ELSEWHERE.replace("trials=500", "trials=500, continue_=True")
+    with subprocess.Popen([sys.executable, "-c", program, options.storage]) as other:
         try:
             until(lambda: handle.snapshot().state.is_active and handle.is_running, 30)
             handle.more(7)
@@ -243,6 +247,14 @@ def test_the_handle_of_an_adopted_study_stays_with_its_version(adopted, tmp_path
     assert adopted.more(1).wait().study.trials[6].params == {"x": 0.25}
     assert "7 trials" in adopted.export(tmp_path / "s.csv")
     assert "7 trials" in adopted.push(f"sqlite:///{tmp_path / 'there.db'}")
+
+
+@pytest.mark.usefixtures("adopted")
+@pytest.mark.parametrize(("name", "text"), [("s@1", "code 1"), ("s@2", "code 2")])
+def test_the_code_of_each_version_of_an_adopted_study_is_shown(options, name, text):
+    with contextlib.closing(Reader(options.storage, name)) as reader:
+        assert reader.snapshot().name == name
+        assert text in code.render(reader.snapshot(), reader, Choices())
 
 
 @pytest.mark.usefixtures("adopted")
