@@ -48,9 +48,7 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
         )
     source = _source(function)
     bound |= _defaults(function)
-    if (
-        source is None
-    ):  # typed into a plain prompt, made by a program, or edited since: its code identifies it
+    if source is None:  # typed into a prompt, made by a program or edited since: its code identifies it
         source = ast.unparse(ast.Constant(f"{function.__qualname__} {digest_of_bytecode(function.__code__)}"))
         bound["bound_code"] = function
     captured = {
@@ -151,7 +149,7 @@ def _is_code_of(node: ast.AST, code: CodeType) -> bool:
         return False
     compiled = compile(ast.Expression(node), code.co_filename, "eval")
     mine = next(it for it in compiled.co_consts if isinstance(it, CodeType))
-    return (mine.co_code, mine.co_names, mine.co_consts) == (code.co_code, code.co_names, code.co_consts)
+    return is_same_code(mine, code)
 
 
 def _is_set(cell: CellType) -> bool:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from harness.gate import Gate
 from optuna_nb.errors import FileGoneError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.tuning import api, background
@@ -18,29 +19,17 @@ def options(tmp_path):
     return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=6, seed=1)
 
 
-class Gate:
-    """An objective whose third trial lets the test do something first."""
-
-    def __init__(self):
-        self.reached, self.opened = threading.Event(), threading.Event()
-
-    def __call__(self, trial):
-        if trial.number == 2:
-            self.reached.set()
-            assert self.opened.wait(20)
-        return trial.suggest_float("x", -1, 1)
-
-    def objective(self):
-        return Objective(self, "code", {"cell": "1"})
+def objective(gate):
+    return Objective(gate, "code", {"cell": "1"})
 
 
 def test_a_run_without_its_file_ends_with_one_line_that_says_what_is_lost(options, tmp_path, caplog):
-    gate = Gate()
-    api.start(gate.objective(), options)
+    gate = Gate(at=2)
+    api.start(objective(gate), options)
     assert gate.reached.wait(20)
     (tmp_path / "s.db").unlink()
     with pytest.raises(FileGoneError, match="is gone: put it back before the run of s@1 ends"):
-        api.start(gate.objective(), options)
+        api.start(objective(gate), options)
     assert api.load("s", options.storage).name == "s@1"  # so that it can be stopped
     gate.opened.set()
     own = background.find(tmp_path / "s.db", "s@1")
@@ -55,18 +44,18 @@ def test_a_run_without_its_file_ends_with_one_line_that_says_what_is_lost(option
 
 
 def test_a_wait_that_has_begun_hears_the_end_of_a_run_without_its_file(options, tmp_path):
-    gate = Gate()
-    handle = api.start(gate.objective(), options)
+    gate = Gate(at=2)
+    handle = api.start(objective(gate), options)
     assert gate.reached.wait(20)
     threading.Timer(0.5, (tmp_path / "s.db").unlink).start()
     threading.Timer(1.0, gate.opened.set).start()
     with pytest.raises(FileGoneError, match="has ended without its file"):
         handle.wait()
-    assert api.start(gate.objective(), options).wait().snapshot().done == 6  # in a new file
+    assert api.start(objective(gate), options).wait().snapshot().done == 6  # in a new file
 
 
 def test_a_file_that_comes_back_gets_what_was_kept_in_memory(options, tmp_path, caplog):
-    gate = Gate()
+    gate = Gate(at=2)
     away, back = threading.Event(), threading.Event()
 
     def evaluate(trial):
@@ -87,8 +76,8 @@ def test_a_file_that_comes_back_gets_what_was_kept_in_memory(options, tmp_path, 
 
 
 def test_another_file_in_its_place_is_not_written(options, tmp_path):
-    gate = Gate()
-    api.start(gate.objective(), options)
+    gate = Gate(at=2)
+    api.start(objective(gate), options)
     assert gate.reached.wait(20)
     (tmp_path / "s.db").rename(tmp_path / "elsewhere.db")
     (tmp_path / "s.db").write_bytes(b"another")

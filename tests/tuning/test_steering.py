@@ -9,10 +9,11 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from harness.gate import Gate
 from harness.waiting import until
 from optuna_nb.display.tabs import code
 from optuna_nb.display.tabs.choices import Choices
-from optuna_nb.errors import InvalidOptionError, LockedStudyError, StudyNotFoundError
+from optuna_nb.errors import InvalidOptionError, LockedStudyError, ObjectiveError, StudyNotFoundError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import place
@@ -43,27 +44,15 @@ def options(tmp_path):
     return TuneOptions(name="s", storage=f"sqlite:///{tmp_path / 's.db'}", trials=6, seed=1)
 
 
-class Gated:
-    """An objective whose trials wait at a gate."""
-
-    def __init__(self):
-        self.gate, self.begun = threading.Event(), threading.Event()
-
-    def __call__(self, trial):
-        self.begun.set()
-        assert self.gate.wait(60)
-        return trial.suggest_float("x", 0, 1)
-
-
 @pytest.fixture
 def stopping(options):
     """A study that was stopped in its first trial, which ends soon."""
-    gated = Gated()
-    handle = api.start(make(gated), options)
-    assert gated.begun.wait(10)
+    gate = Gate()
+    handle = api.start(make(gate), options)
+    assert gate.reached.wait(10)
     handle.stop()
-    threading.Timer(0.3, gated.gate.set).start()
-    return gated, handle
+    threading.Timer(0.3, gate.opened.set).start()
+    return gate, handle
 
 
 def test_a_cell_that_runs_again_while_its_study_stops_goes_on(stopping, options):
@@ -86,13 +75,13 @@ def test_changed_code_goes_on_in_the_same_version_after_the_trial_in_flight(stop
 
 def test_a_trial_in_flight_that_takes_too_long_is_named(options, monkeypatch):
     monkeypatch.setattr(background, "ENDING_SECONDS", 0.1)
-    gated = Gated()
-    handle = api.start(make(gated), options)
-    assert gated.begun.wait(10)
+    gate = Gate()
+    handle = api.start(make(gate), options)
+    assert gate.reached.wait(10)
     handle.stop()
     with pytest.raises(LockedStudyError, match="s@1 is ending, and its last trial"):
-        api.start(make(gated), options)
-    gated.gate.set()
+        api.start(make(gate), options)
+    gate.opened.set()
     handle.wait()
 
 
@@ -140,11 +129,11 @@ def test_more_trials_are_asked_for_while_a_finished_study_is_looked_at_again(opt
 
 
 def test_a_study_without_a_limit_that_stops_takes_more_trials_after_that(options):
-    gated = Gated()
-    handle = api.start(make(gated), replace(options, trials=None, timeout=60))
-    assert gated.begun.wait(10)
+    gate = Gate()
+    handle = api.start(make(gate), replace(options, trials=None, timeout=60))
+    assert gate.reached.wait(10)
     handle.stop()
-    threading.Timer(0.3, gated.gate.set).start()
+    threading.Timer(0.3, gate.opened.set).start()
     assert handle.more(3).wait().snapshot().done == 4
 
 
@@ -159,25 +148,25 @@ def test_code_that_another_process_put_in_its_place_is_not_mixed_with_ours(optio
 
 
 def test_a_study_without_a_limit_takes_more_trials_as_it_is(options):
-    gated = Gated()
-    handle = api.start(make(gated), replace(options, trials=None, timeout=60))
+    gate = Gate()
+    handle = api.start(make(gate), replace(options, trials=None, timeout=60))
     assert handle.more(2) is handle
-    gated.gate.set()
+    gate.opened.set()
     until(lambda: handle.snapshot().done > 2)
     handle.stop()
     handle.wait()
 
 
 def test_running_a_finished_cell_again_leaves_another_version_alone(options):
-    gated = Gated()
-    gated.gate.set()
-    api.start(make(gated), replace(options, trials=1)).wait()
+    gate = Gate()
+    gate.opened.set()
+    api.start(make(gate), replace(options, trials=1)).wait()
     new = make(draw(5), "2")
     api.start(new, options).wait()
-    gated.gate.clear()
+    gate.opened.clear()
     old = api.load("s@1", options.storage).more(2)
     assert api.start(new, options).wait().name == "s@2"
-    gated.gate.set()
+    gate.opened.set()
     assert old.wait().snapshot().done == 3
 
 
@@ -221,13 +210,13 @@ def test_the_code_of_a_deleted_study_is_not_that_of_another_one_of_its_name(opti
 
 def test_all_versions_are_deleted_or_none(options):
     api.start(make(draw(0)), options).wait()
-    gated = Gated()
-    new = api.start(make(gated, "2"), options)
+    gate = Gate()
+    new = api.start(make(gate, "2"), options)
     with pytest.raises(LockedStudyError, match="s@2 is running"):
         api.delete("s", options.storage)
     assert api.load("s@1", options.storage).snapshot().done == 6
     new.stop()
-    gated.gate.set()
+    gate.opened.set()
     new.wait()
 
 
@@ -275,7 +264,7 @@ def test_code_that_made_nothing_is_replaced_also_with_continue(options):
     def fails(trial):
         raise ValueError
 
-    with pytest.raises(Exception, match="trial 0 failed"):
+    with pytest.raises(ObjectiveError, match="trial 0 failed"):
         api.start(make(fails), options).wait()
     fixed = make(draw(0), "2")
     api.start(fixed, replace(options, continue_old=True)).wait()
