@@ -36,7 +36,9 @@ def test_a_module_that_was_edited_and_loaded_again_is_other_code(module):
     mine, write = module
     before = read_callable(mine.objective, None).fingerprint
     write(1000)
-    assert not matches(before, read_callable(importlib.reload(mine).objective, None).fingerprint)
+    after = read_callable(importlib.reload(mine).objective, None)
+    assert not matches(before, after.fingerprint)
+    assert "+ 1000" in after.code
 
 
 def test_a_module_that_was_edited_but_not_loaded_again_is_not_taken_for_its_new_text(module):

@@ -20,6 +20,7 @@ from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
 from optuna_nb.tuning import api, background
 from optuna_nb.tuning.control import Control
+from optuna_nb.tuning.runner import Runner
 
 ELSEWHERE = """
 import sys, time
@@ -126,6 +127,12 @@ def test_more_trials_are_asked_for_while_a_finished_study_is_looked_at_again(opt
     assert ending.wait(10)
     threading.Timer(0.2, fitted.set).start()
     assert handle.more(2).wait().snapshot().done == 8
+
+
+def test_a_target_that_comes_at_the_moment_at_which_a_study_is_found_finished_is_heard(options, monkeypatch):
+    api.start(make(draw(0)), options).wait()
+    monkeypatch.setattr(Runner, "_is_complete", lambda self: self._control.set_target(8))
+    assert api.start(make(draw(0)), options).wait().snapshot().done == 8
 
 
 def test_a_study_without_a_limit_that_stops_takes_more_trials_after_that(options):
