@@ -21,7 +21,7 @@ from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.storage.versions import base_name, find
 from optuna_nb.tuning import api as tuning
-from optuna_nb.tuning import background
+from optuna_nb.tuning import background, fixing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -270,6 +270,7 @@ def refine_study(
         handle.best_trial,
         objective,
         names=params,
+        fixed=fixing.stored(study._storage, study._study_id),  # noqa: SLF001
         seed=known.seed or 0,
         direction=direction,
     )
@@ -285,6 +286,7 @@ def refine_study(
         batch=1,
         directions=(direction,),
         user_directions=False,
+        fix=None,
         warm_start=0,
         continue_old=False,
         going_on=None,

@@ -22,7 +22,7 @@ from optuna_nb.records import Opening
 from optuna_nb.tuning.hashing import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from optuna.samplers import GridSampler
     from optuna.trial import FrozenTrial, Trial
@@ -55,6 +55,7 @@ def prepare_refinement(
     objective: Objective,
     *,
     names: Sequence[str] = (),
+    fixed: Collection[str] = (),
     seed: int = 33,
     direction: str = "minimize",
 ) -> Refinement:
@@ -66,6 +67,7 @@ def prepare_refinement(
         objective: What it tunes.
         names: Numeric parameters to refine; by default those that matter most for the
             model, or all numeric ones.
+        fixed: Parameters that the parent does not vary; nor does the child, unless they are named.
         seed: Of the order of the grid.
         direction: Of the study.
 
@@ -75,8 +77,9 @@ def prepare_refinement(
     numeric = {
         name: it for name, it in best.distributions.items() if not isinstance(it, CategoricalDistribution)
     }
-    usual = [name for name in _USUAL.get(objective.model or "", ()) if name in numeric]
-    chosen = list(names or usual or numeric)
+    free = [name for name in numeric if name not in fixed]
+    usual = [name for name in _USUAL.get(objective.model or "", ()) if name in free]
+    chosen = list(names or usual or free)
     wrong = [name for name in chosen if name not in numeric]
     if wrong or not chosen:
         known = ", ".join(numeric) or "none"

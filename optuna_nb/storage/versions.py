@@ -186,7 +186,7 @@ def add(connection: Connection, version: VersionRecord) -> None:
 def replace_code(
     connection: Connection, study_id: int, code: str, fingerprint: Mapping[str, str], seed: int
 ) -> None:
-    """Let new code take the place of code that never finished a trial."""
+    """Let new code take the place of that of a version."""
     connection.execute(
         "UPDATE study_versions SET code = ?, fingerprint = ?, seed = ? WHERE study_id = ?",
         (code, json.dumps(dict(fingerprint)), seed, study_id),

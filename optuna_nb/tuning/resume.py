@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
-from optuna_nb.tuning import fixing
+from optuna_nb.tuning import fixing, volatile
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.ranking import rank
 from optuna_nb.tuning.reseeding import own_seed
@@ -86,7 +86,8 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
         with contextlib.suppress(LockedStudyError, _FinishedMeanwhileError):
             return _owning(storage, found, partial(_replace_code, storage, objective, options, found))
     if is_same or options.continue_old:
-        return _owning(storage, found, partial(_go_on, storage, objective, options, found))
+        go_on = _go_on if is_same else _go_on_changed
+        return _owning(storage, found, partial(go_on, storage, objective, options, found))
     change = describe_change(found.fingerprint, objective.fingerprint)
     begun = _begin(storage, objective, replace(options, directions=tuple(directions)), found)
     return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
@@ -151,6 +152,22 @@ def _go_on(
     return Prepared(found, ledger, target, note)
 
 
+def _go_on_changed(
+    storage: StudyStorage, objective: Objective, options: TuneOptions, found: VersionRecord, ledger: Ledger
+) -> Prepared:
+    """Go on with changed code: the version is that of this code from now on, its runs keep their own."""
+    change = describe_change(found.fingerprint, objective.fingerprint)
+    new = _with_code(storage, volatile.with_known(objective, found.fingerprint), found, found.seed)
+    prepared = _go_on(storage, objective, options, new, ledger)
+    return replace(prepared, note=f"{change}: {prepared.note}")
+
+
+def _with_code(storage: StudyStorage, objective: Objective, found: VersionRecord, seed: int) -> VersionRecord:
+    with storage.database.transaction() as connection:
+        versions.replace_code(connection, found.study_id, objective.code, objective.fingerprint, seed)
+    return replace(found, seed=seed, code=objective.code, fingerprint=objective.fingerprint)
+
+
 def _other_methods(storage: StudyStorage, study_name: str, options: TuneOptions) -> str:
     """Say that the sampler or the pruner is another than before: what follows is drawn otherwise."""
     before = runs.last_flags(storage.database, study_name)
@@ -182,10 +199,7 @@ def _replace_code(
     """Let the code take the place of code that never finished a trial."""
     if _done(storage, found.study_id) > 0:
         raise _FinishedMeanwhileError
-    seed = found.seed if options.seed is None else options.seed
-    with storage.database.transaction() as connection:
-        versions.replace_code(connection, found.study_id, objective.code, objective.fingerprint, seed)
-    new = replace(found, seed=seed, code=objective.code, fingerprint=objective.fingerprint)
+    new = _with_code(storage, objective, found, found.seed if options.seed is None else options.seed)
     return _go_on(storage, objective, options, new, ledger)
 
 

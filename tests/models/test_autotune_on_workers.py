@@ -179,7 +179,9 @@ def bowl(trial):
 
 def test_the_study_of_a_function_is_refined_on_the_workers(cluster, tmp_path):
     storage = f"sqlite:///{tmp_path / 's.db'}"
-    parent = optuna_nb.tune(bowl, name="b", trials=4, cluster=cluster, jobs=1, storage=storage, wait=True)
+    parent = optuna_nb.tune(
+        bowl, name="b", trials=4, seed=1, cluster=cluster, jobs=1, storage=storage, wait=True
+    )
     child = refine_study(parent).wait()
 
     assert executors(child) == {"dask"}

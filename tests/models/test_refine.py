@@ -70,6 +70,19 @@ def test_any_study_can_be_refined(storage):
         refine_study(parent, ["depth"])
 
 
+def test_a_parameter_that_was_fixed_stays_as_it_is_unless_it_is_named(storage):
+    def objective(trial):
+        return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("k", 10, 90)
+
+    parent = tune(objective, name="parabola", trials=6, seed=1, fix={"k": 40}, storage=storage, wait=True)
+
+    child = refine_study(parent).wait()
+    assert {trial.params["k"] for trial in child.study.trials} == {40}
+    assert len({trial.params["x"] for trial in child.study.trials}) == child.snapshot().done - 1 == 5
+    named = refine_study(parent, ["k"]).wait()
+    assert {trial.params["k"] for trial in named.study.trials} == {36, 38, 40, 42, 44}
+
+
 def test_a_value_outside_of_its_range_is_not_tried():
     from optuna_nb.models.refine import _values
 

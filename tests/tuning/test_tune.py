@@ -21,6 +21,7 @@ from optuna_nb.errors import (
 )
 from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
 from optuna_nb.storage import questions
+from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api, background, capture
@@ -114,6 +115,17 @@ def test_continue_goes_on_in_the_old_version(options):
     handle = api.start(make(fingerprint="2"), replace(options, continue_old=True)).wait()
     assert handle.name == "s@1"
     assert handle.snapshot().done == 10
+    assert handle.note.startswith("cell changed: resumed s@1")
+
+
+def test_after_continue_the_version_is_that_of_the_new_code(options):
+    api.start(make(), replace(options, trials=2)).wait()
+    new = make(fingerprint="2")
+    api.start(new, replace(options, trials=3, continue_old=True)).wait()
+    with contextlib.closing(Reader(options.storage, "s")) as reader:
+        assert [version.code for version in reader.versions()] == [new.code]  # what a new kernel goes on with
+    handle = api.start(new, replace(options, trials=4)).wait()  # the cell again, without --continue
+    assert (handle.name, handle.snapshot().done) == ("s@1", 4)
 
 
 def test_more_trials_of_an_old_version_are_trials_of_that_version(options):
@@ -395,6 +407,13 @@ def test_a_finished_grid_adds_nothing_when_it_is_run_again(options, sampler):
         handle = api.start(pair, options).wait()
         assert handle.snapshot().done == 4
     assert "every combination has been tried" in handle.note
+
+
+def test_brute_force_goes_on_where_another_value_is_fixed(options):
+    options = replace(options, trials=30, sampler="brute")
+    pair = make(lambda trial: trial.suggest_int("a", 0, 1) + trial.suggest_int("b", 0, 1))
+    for fix, done in (({"a": 0}, 2), (None, 2), ({}, 4), (None, 4)):
+        assert api.start(pair, replace(options, fix=fix)).wait().snapshot().done == done
 
 
 @pytest.mark.parametrize("verb", ["stop", "pause"])
