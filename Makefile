@@ -11,8 +11,8 @@ install:  ## Make .venv with everything in it
 	python3 -m venv .venv
 	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,docs,dev]"
 
-test:  ## The quick tests, some minutes
-	$(PYTHON) -m pytest
+test:  ## The quick tests, two at a time, some minutes
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 slow:  ## The slow proofs: kernels that are killed, long runs
 	$(PYTHON) -m pytest -m "(slow or kernel) and not browser"

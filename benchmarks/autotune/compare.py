@@ -220,7 +220,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--budget", type=float, default=60.0, help="CPU seconds a run")
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=4, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--models", default="xgboost", help="xgboost, catboost, with commas")
     parser.add_argument("--data", default=",".join(NAMES))
     parser.add_argument("--tuners", default=",".join([*OURS, *PEERS]))
@@ -249,7 +250,7 @@ def main() -> None:
     keys = [
         (tuner, model, name, seed)
         for model in given.models.split(",")
-        for seed in range(1, given.seeds + 1)
+        for seed in range(given.first, given.first + given.seeds)
         for name in given.data.split(",")
         for tuner in given.tuners.split(",")
         if (tuner, model, name, seed, given.budget) not in done

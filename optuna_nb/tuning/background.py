@@ -81,11 +81,7 @@ class Background:
             LockedStudyError: If its trial in flight takes too long.
         """
         if not self.wait(ENDING_SECONDS):
-            msg = (
-                f"{name} is ending, and its last trial or its winner's fit still runs: try again after that,"
-                " or drop the trial by *Stop now* of its panel or `stop_now()` of its handle"
-            )
-            raise LockedStudyError(msg, code="NB402")
+            raise is_ending(name)
 
     def when_it_ends(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` once, from the thread of the run, after its end; at once if it has ended."""
@@ -111,6 +107,15 @@ class Background:
         finally:
             self._ended.set()
             self._tell()
+
+
+def is_ending(name: str) -> LockedStudyError:
+    """Describe a run that takes no more trials and does not end."""
+    msg = (
+        f"{name} is ending, and its last trial or its winner's fit still runs: try again after that,"
+        " or drop the trial by *Stop now* of its panel or `stop_now()` of its handle"
+    )
+    return LockedStudyError(msg, code="NB402")
 
 
 _studies: dict[tuple[Path | Place, str], Background] = {}

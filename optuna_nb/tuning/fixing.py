@@ -8,6 +8,7 @@ the next trial on, in the same version, as the code has not changed.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from optuna_nb.tuning.reseeding import places
 from optuna_nb.tuning.results import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
@@ -73,6 +75,23 @@ def _populate(fixed: Mapping[str, Any], tree: Any, trials: list[FrozenTrial], pa
     BruteForceSampler._populate_tree(tree, trials, {**fixed, **params})  # noqa: SLF001 - it has no other hook
 
 
+def read_sets(params: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return parameter sets that are to be tried, in plain values.
+
+    Raises:
+        InvalidOptionError: If they are no such sets.
+    """
+    sets = [params] if isinstance(params, Mapping) else params
+    if not isinstance(sets, (list, tuple)) or not sets or not all(map(_is_set, sets)):
+        msg = "enqueue takes a dict of values by parameter name, or a list of such dicts"
+        raise InvalidOptionError(msg, code="NB411")
+    return [plain(one) for one in sets]
+
+
+def _is_set(one: object) -> bool:
+    return isinstance(one, Mapping) and len(one) > 0 and all(isinstance(name, str) for name in one)
+
+
 def held(name: str, value: Any, distribution: BaseDistribution) -> Any:
     """Return the value as the distribution holds it: 3 for 3.0, the choice "1" for 1.
 
@@ -104,7 +123,7 @@ def _range(distribution: BaseDistribution) -> str:
     return text if parts.get("step") in (None, 1) else f"{text} in steps of {parts['step']}"
 
 
-def stored(storage: StudyStorage, study_id: int) -> dict[str, Any]:
+def stored(storage: BaseStorage, study_id: int) -> dict[str, Any]:
     """Return the fixed parameters of a study."""
     return dict(storage.get_study_system_attrs(study_id).get(FIXED, {}))
 

@@ -8,7 +8,6 @@ database, which the owner hears within a quarter of a second.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,11 @@ import optuna
 from optuna_nb.errors import (
     FileGoneError,
     InvalidOptionError,
+    ObjectiveError,
     StorageError,
     StudyNotFoundError,
 )
-from optuna_nb.records import Request, StudySnapshot
+from optuna_nb.records import Request, StudySnapshot, StudyState
 from optuna_nb.storage import live, questions, versions
 from optuna_nb.storage.doctor import examine
 from optuna_nb.storage.migrations import attach, open_read_only
@@ -31,13 +31,13 @@ from optuna_nb.storage.repair import repair as mend
 from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
+from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export
-from optuna_nb.tuning.results import plain
 from optuna_nb.tuning.transfer import transfer
 from optuna_nb.tuning.waiting import runs_elsewhere, wait_for_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     import pandas as pd
@@ -118,7 +118,7 @@ class StudyHandle:
         own = self._background()
         if own is not None and own.is_running and own.control.takes_no_more:
             own.let_end(self.name)  # no verb reaches it any more
-        if self.is_running:
+        if self._can_hear():
             self._ask("resume")
             return self
         return self._restart(None)
@@ -139,7 +139,7 @@ class StudyHandle:
             if own.control.set_target(None if target is None else target + n):
                 return self
             own.let_end(self.name)
-        if self.is_running:
+        if self._can_hear():
             self._ask("more", n)
             return self
         return self._restart(n)
@@ -158,18 +158,7 @@ class StudyHandle:
                 the finished trials' objective suggests.
             StudyNotFoundError: If there is no such study.
         """
-        sets = [params] if isinstance(params, Mapping) else params
-        if (
-            not isinstance(sets, (list, tuple))
-            or not sets
-            or not all(
-                isinstance(one, Mapping) and one and all(isinstance(name, str) for name in one)
-                for one in sets
-            )
-        ):
-            msg = "enqueue takes a dict of values by parameter name, or a list of such dicts"
-            raise InvalidOptionError(msg, code="NB411")
-        queue = [plain(one) for one in sets]
+        queue = fixing.read_sets(params)
         trials = self.study.get_trials(deepcopy=False)
         for one in queue:
             fixing.check(trials, one)
@@ -205,6 +194,17 @@ class StudyHandle:
         with contextlib.closing(self._reader()) as reader:
             wait_for_end(self.name, reader, own, timeout, progress)
         return self
+
+    def _can_hear(self) -> bool:
+        """Tell whether a kernel is at work on the study; one that is stopping is let end first."""
+        if not self.is_running or self.snapshot().state is not StudyState.STOPPING:
+            return self.is_running
+        try:
+            with contextlib.suppress(ObjectiveError):
+                self.wait(ENDING_SECONDS)
+        except TimeoutError:
+            raise is_ending(self.name) from None
+        return False
 
     def _ask(self, verb: str, argument: int | None = None) -> bool:
         own = self._background()

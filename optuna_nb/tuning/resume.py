@@ -7,6 +7,7 @@ the old; nothing is lost or mixed. Code that never finished a trial gives way.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from optuna_nb.tuning.reseeding import own_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from optuna.trial import FrozenTrial
 
     from optuna_nb.records import Objective, TuneOptions
     from optuna_nb.storage.ledger import Ledger
@@ -311,12 +314,23 @@ def _queue_first(
             known = storage.get_all_trials(version.parent_study_id, deepcopy=False)
             first = [(dict(it.params), {}) for it in rank(known, options.directions)[: options.warm_start]]
     first += [(dict(it.params), dict(it.attributes)) for it in objective.opening]
-    there = len(storage.get_all_trials(version.study_id, deepcopy=False))
-    for params, attributes in first[there:]:
+    there = list(storage.get_all_trials(version.study_id, deepcopy=False))
+    for params, attributes in first:
+        queued = next((it for it in there if _is_of(it, params, attributes)), None)
+        if queued is not None:
+            there.remove(queued)
+            continue
         queued = create_trial(
             state=TrialState.WAITING, system_attrs={"fixed_params": params}, user_attrs=attributes
         )
         storage.create_new_trial(version.study_id, queued)
+
+
+def _is_of(trial: FrozenTrial, params: dict[str, Any], attributes: dict[str, Any]) -> bool:
+    """Tell whether a trial was queued for a parameter set, which is stored as JSON."""
+    asked, marks = json.loads(json.dumps([params, attributes]))
+    is_asked: bool = trial.system_attrs.get("fixed_params") == asked
+    return is_asked and all(it in trial.user_attrs.items() for it in marks.items())
 
 
 def _stored_directions(storage: StudyStorage, study_id: int) -> list[str]:

@@ -23,13 +23,15 @@ from optuna_nb.storage.writer import Progress
 from optuna_nb.tuning import capture, failure
 from optuna_nb.tuning.dropping import TrialDropped
 from optuna_nb.tuning.executors.contract import Desk
+from optuna_nb.tuning.keeper import LET_GO_SECONDS, Keeper
 from optuna_nb.tuning.observer import Observer
 from optuna_nb.tuning.results import FOLD_SCORES, FOLD_STD, closing_line
 from optuna_nb.tuning.study import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from optuna_nb.records import Request
     from optuna_nb.storage.ledger import Ledger
     from optuna_nb.storage.studies import StudyStorage
     from optuna_nb.tuning.control import Control
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("optuna_nb")
 FAILURES_IN_A_ROW = 3
-TICK_SECONDS = 0.25
-LET_GO_SECONDS = 0.5  # a kernel restart leaves about 2.3 s for everything
 LONG_SECONDS = 0.05  # a trial that took longer is worth the time of a full sync
 
 
@@ -110,8 +110,7 @@ class Runner:
         self._trouble = ""
         self._waits_for, self._waits_since = "", 0.0  # what keeps every trial from running just now
         self._began = time.monotonic()
-        self._ended = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="optuna_nb keeper", daemon=True)
+        self._keeper = Keeper(control, tick=self._tick, state=self._state, show=self.show, lost=self._fail)
 
     def run(self) -> RunEnd:
         """Tune until done, stopped or failed.
@@ -135,8 +134,7 @@ class Runner:
         finally:
             self._control.close_unless(lambda: False)
             self._executor.close()
-            self._ended.set()
-            self._keeper.join()
+            self._keeper.end()
         self._write_rest()
         state = self._final_state()
         if state is not StudyState.FAILED:
@@ -164,9 +162,7 @@ class Runner:
 
     def let_go(self) -> None:
         """End the beats of a run that is being abandoned, so that its study can be released."""
-        self._ended.set()
-        if self._keeper.is_alive():
-            self._keeper.join(LET_GO_SECONDS)
+        self._keeper.end(LET_GO_SECONDS)
 
     def abandon_executor(self) -> None:
         """Leave the trials in flight to themselves: this process ends."""
@@ -378,23 +374,8 @@ class Runner:
             self._trouble = f"{error}; the result is kept in memory until it can be written"
             _logger.warning("%s: %s", self._study.study_name, self._trouble)
 
-    def _keep(self) -> None:
-        """Show trials in flight, keep the lease, and hear what others ask."""
-        while not self._ended.wait(TICK_SECONDS):
-            try:
-                self._ledger.workers = self._executor.status()
-                for request in self._storage.tick(self._study_id):
-                    self._obey(request.verb, request.argument)
-                self.observer.tick(self._storage, self._study_id)
-            except StorageTroubleError:
-                continue  # the next trial's commit tells the user, and tries again
-            except LeaseLostError as error:
-                self._fail(error)
-                self._control.stop()
-                return
-
-    def _obey(self, verb: str, argument: int | None) -> None:
-        if verb == "more" and self._control.target is not None:
-            self._control.set_target(self._control.target + (argument or 0))
-        elif verb in ("pause", "resume", "stop", "stop_now"):
-            getattr(self._control, verb)()
+    def _tick(self) -> Iterator[Request]:
+        """Show trials in flight, keep the lease, and hand on what others ask."""
+        self._ledger.workers = self._executor.status()
+        yield from self._storage.tick(self._study_id)
+        self.observer.tick(self._storage, self._study_id)

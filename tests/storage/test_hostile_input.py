@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import re
 import sqlite3
 import warnings
 from contextlib import closing
@@ -136,7 +137,7 @@ def test_what_cannot_be_stored_is_refused_where_it_is_said_and_not_when_it_is_wr
 @pytest.mark.parametrize(
     "value",
     [1j, "seven", "1.5", None, [1, "x"], {}, object(), True, b"1", 10**400, np.array([]), [[1.0]]],
-    ids=repr,
+    ids=lambda value: re.sub(" at 0x.*", "", repr(value)),
 )
 def test_a_value_that_is_no_score_is_named_before_it_reaches_the_study(value):
     with pytest.raises(ObjectiveError) as caught:

@@ -13,8 +13,14 @@ from harness.gate import Gate
 from harness.waiting import until
 from optuna_nb.display.tabs import code
 from optuna_nb.display.tabs.choices import Choices
-from optuna_nb.errors import InvalidOptionError, LockedStudyError, ObjectiveError, StudyNotFoundError
-from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.errors import (
+    InvalidOptionError,
+    LockedStudyError,
+    ObjectiveError,
+    StorageError,
+    StudyNotFoundError,
+)
+from optuna_nb.records import Objective, StudyState, TuneOptions
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
@@ -194,6 +200,40 @@ def test_a_kernel_that_ran_a_study_once_steers_the_process_that_runs_it_now(opti
         finally:
             other.kill()
     assert not handle.is_running
+
+
+def test_more_trials_wait_for_the_end_of_another_process_that_stops(options):
+    program = ELSEWHERE.replace("0.05", "1.5")
+    asked = []
+    with subprocess.Popen([sys.executable, "-c", program, options.storage]) as other:
+        try:
+            until(lambda: place(options.storage).exists() and running(options.storage), 30)
+            handle = api.load("s", options.storage)
+            handle.restarter = lambda handle, more: asked.append((more, handle.is_running)) or handle
+            handle.stop()
+            until(lambda: handle.snapshot().state is StudyState.STOPPING)
+            handle.more(3)
+            assert other.wait(20) == 0
+        finally:
+            other.kill()
+    assert asked == [(3, False)]
+
+
+def running(storage):
+    with contextlib.suppress(StudyNotFoundError, StorageError):
+        return api.load("s", storage).snapshot().state.is_active
+    return False
+
+
+def test_a_study_says_that_it_stops_or_pauses_while_its_trial_in_flight_runs(options):
+    gate = Gate()
+    handle = api.start(make(gate), options)
+    assert gate.reached.wait(10)
+    for verb, state in (("pause", "paused"), ("resume", "running"), ("stop", "stopping")):
+        getattr(handle, verb)()
+        until(lambda state=state: handle.snapshot().state == state)
+    gate.opened.set()
+    assert handle.wait().snapshot().done == 1
 
 
 def test_a_study_that_is_gone_is_not_begun_anew_by_its_handle(options):

@@ -168,9 +168,12 @@ def test_a_warm_start_that_was_cut_short_is_made_whole(options, monkeypatch):
     monkeypatch.setattr(StudyStorage, "create_new_trial", cut_short)
     with pytest.raises(KeyboardInterrupt):
         api.start(changed, warm)
+    monkeypatch.undo()
+    own = {"x": 0.5, "y": 0.5}
+    api.load("s@2", options.storage).enqueue(own)  # meanwhile: it is none of the three
     handle = api.start(changed, warm).wait()
     assert handle.name == "s@2"
-    assert [t.params for t in handle.study.trials][:3] == [t.params for t in best]
+    assert [t.params for t in handle.study.trials] == [best[0].params, own, best[1].params, best[2].params]
 
 
 def test_other_directions_are_refused(options):
