@@ -33,7 +33,7 @@ def test_the_readme_opens_with_the_two_commands_of_which_each_is_one_line():
 
     assert [head.count(f"<!-- command: {name} -->") for name in ("open", "test")] == [1, 1]
     assert "jupyter lab notebooks/01_quickstart.ipynb" in readme_command("open")
-    assert readme_command("test").rstrip().endswith("-m pytest")
+    assert readme_command("test").rstrip().endswith("-m pytest -n 2 --dist worksteal")
     assert all(len(readme_command(name).splitlines()) == 1 for name in ("open", "test"))
 
 
