@@ -118,8 +118,7 @@ class StudyHandle:
         own = self._background()
         if own is not None and own.is_running and own.control.takes_no_more:
             own.let_end(self.name)  # no verb reaches it any more
-        if self._can_hear():
-            self._ask("resume")
+        if self._can_hear() and self._ask("resume"):
             return self
         return self._restart(None)
 
@@ -139,8 +138,7 @@ class StudyHandle:
             if own.control.set_target(None if target is None else target + n):
                 return self
             own.let_end(self.name)
-        if self._can_hear():
-            self._ask("more", n)
+        if self._can_hear() and self._ask("more", n):
             return self
         return self._restart(n)
 
