@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from optuna_nb.models.catalogue import find_model, make_learner
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
 from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, make_folds, split_holdout
 from optuna_nb.models.metrics import find_metric
-from optuna_nb.models.problem import read_problem, take_rows
+from optuna_nb.models.problem import read_problem
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES
 from optuna_nb.models.spaces import Space, names
 from optuna_nb.models.winner import Winner
@@ -21,8 +23,6 @@ from optuna_nb.records import Objective, Opening
 from optuna_nb.tuning.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from optuna_nb.models.catalogue import Model
     from optuna_nb.models.learner import Learner
 
@@ -83,6 +83,8 @@ def prepare(options: AutotuneOptions) -> Prepared:
     Raises:
         InvalidOptionError: Something cannot be used; one line, with the fix.
     """
+    if options.fold_jobs is not None and options.fold_jobs < 1:
+        raise InvalidOptionError(f"fold_jobs={options.fold_jobs!r}: give 1 or more", code="NB605")
     model = find_model(options.model)
     X, y = _rows(options)
     problem = read_problem(
@@ -99,6 +101,9 @@ def prepare(options: AutotuneOptions) -> Prepared:
     metric = find_metric(asked, problem)
     given = {"cv": options.cv, "folds": options.folds, "repeats": options.repeats}
     given = {name: value for name, value in given.items() if value is not None}
+    own = _own_splits(options)
+    if own is not None:
+        given["cv"] = own
     if not given and options.preset == "default":
         given = by_default(problem)
     how = {"cv": None, "folds": DEFAULT_FOLDS, "repeats": 1, **given}
@@ -124,7 +129,8 @@ def prepare(options: AutotuneOptions) -> Prepared:
         jobs=options.jobs,
         fold_jobs=options.fold_jobs,
     )
-    winner = Winner(evaluation, _plain(X), everything.labels, everything.weights, apart)
+    rows = (X.to_frame() if X.ndim == 1 else X) if hasattr(X, "iloc") else everything.X
+    winner = Winner(evaluation, rows, everything.labels, everything.weights, apart)
 
     def finish(study: Any) -> None:
         winner.sum_up(study)
@@ -149,6 +155,23 @@ def prepare(options: AutotuneOptions) -> Prepared:
     )
 
 
+def _own_splits(options: AutotuneOptions) -> list[Any] | None:
+    """Return the user's own row numbers, read once; None for a number or a splitter.
+
+    Raises:
+        InvalidOptionError: If rows are held out, which would give them other numbers.
+    """
+    if options.cv is None or isinstance(options.cv, (str, int, float)):
+        return None
+    if options.holdout and (not hasattr(options.cv, "split") or hasattr(options.cv, "test_fold")):
+        raise InvalidOptionError(
+            "--holdout leaves other rows than cv numbers: leave rows out of the splits yourself, or give a"
+            " splitter",
+            code="NB605",
+        )
+    return None if hasattr(options.cv, "split") else list(options.cv)
+
+
 def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
     if options.data is None:
         if options.X is None or options.y is None:
@@ -159,6 +182,10 @@ def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
         return options.X, options.y
     if options.X is not None or options.y is not None:
         raise InvalidOptionError("give the rows once: -X and -y, or --data and --target", code="NB602")
+    if not hasattr(options.data, "columns"):
+        raise InvalidOptionError(
+            f"data is a {type(options.data).__name__}: give a DataFrame, or -X and -y", code="NB602"
+        )
     if options.target is None or options.target not in options.data.columns:
         names = ", ".join(map(str, options.data.columns[:8]))
         raise InvalidOptionError(f"--target names a column of the data, as one of {names}", code="NB602")
@@ -177,16 +204,39 @@ def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Sp
                 code="NB604",
             )
         space = Space(f"{model.name} (yours)", ())
-    given, fix = (_by_names_of(space, it or {}, learner.synonyms) for it in (options.space, options.fix))
+    given, fix = (
+        _by_names_of(space, _dict_of(word, it), learner)
+        for word, it in (("space", options.space), ("fix", options.fix))
+    )
     space = space.overridden(given, fix)
     if not space.params:
         raise InvalidOptionError("every parameter is fixed: leave one free to be tuned", code="NB604")
     return space, fix
 
 
-def _by_names_of(space: Space, given: Mapping[str, Any], synonyms: Mapping[str, str]) -> dict[str, Any]:
-    """Rename what the user names: ``eta`` is ``learning_rate`` where the space calls it so."""
-    held = {synonyms.get(name, name): name for name in (*names(space.params), *space.fixed)}
+def _dict_of(word: str, given: Any) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise InvalidOptionError(
+            f"{word} takes a dict by names of parameters, as {{'alpha': 0.1}}", code="NB604"
+        )
+    return given
+
+
+def _by_names_of(space: Space, given: Mapping[str, Any], learner: Learner) -> dict[str, Any]:
+    """Rename what the user names: ``eta`` is ``learning_rate`` where the space calls it so.
+
+    Raises:
+        InvalidOptionError: If the model has no such parameter.
+    """
+    synonyms, of_space = learner.synonyms, (*names(space.params), *space.fixed)
+    for name in given:
+        if name not in (*of_space, *synonyms) and not learner.takes(name):
+            near = get_close_matches(name, [*of_space, *synonyms, *learner.defaults], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it searches {', '.join(names(space.params))}"
+            raise InvalidOptionError(f"{learner.family} has no parameter {name!r}: {hint}", code="NB604")
+    held = {synonyms.get(name, name): name for name in of_space}
     return {held.get(synonyms.get(name, name), name): value for name, value in given.items()}
 
 
@@ -233,9 +283,3 @@ def _identity(
 def _code(options: AutotuneOptions, learner: Learner, space: Space, metric: str) -> str:
     call = f"autotune({learner.family!r}, X, y, metric={metric!r}, seed={options.seed})"
     return f"{call}\n\n{space.describe()}"
-
-
-def _plain(X: Any) -> Any:
-    return (
-        X if hasattr(X, "iloc") or isinstance(X, np.ndarray) else take_rows(np.asarray(X), np.arange(len(X)))
-    )

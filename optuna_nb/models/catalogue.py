@@ -15,6 +15,7 @@ from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.learner import Recipe
 from optuna_nb.models.preprocessing import find_recipe
 from optuna_nb.models.presets import MODELS
+from optuna_nb.models.python import written
 from optuna_nb.models.sklearn_model import CLASSIFIERS, REGRESSORS, SklearnLearner
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ def find_model(model: Any) -> Model:
             f"{model.__name__} is a class: make a model of it, {model.__name__}()", code="NB601"
         )
     if isinstance(model, Pipeline):
+        if not model.steps:
+            raise InvalidOptionError("the Pipeline is empty: its last step is the model", code="NB601")
         last = find_model(model.steps[-1][1])
         steps = tuple(step for _, step in model.steps[:-1] if step not in (None, "passthrough"))
-        return replace(last, steps=steps)
+        return replace(last, steps=(*steps, *(last.steps or ())))
     if not (hasattr(model, "fit") and hasattr(model, "predict") and hasattr(model, "get_params")):
         kind = type(model).__name__
         raise InvalidOptionError(
@@ -135,7 +138,7 @@ def make_learner(model: Model, problem: Problem, folds: Sequence[Fold], metric: 
     bare = model.estimator is not None and not problem.categorical  # the user's own stays as it is
     recipe = find_recipe(model.name, problem) if model.is_known and not bare else Recipe()
     if model.steps is not None:
-        recipe = Recipe(model.steps, tuple(repr(step) for step in model.steps), _imports_of(model.steps))
+        recipe = Recipe(model.steps, *written(model.steps), is_users=True)
     if model.name in _LIBRARIES:
         given = {} if model.estimator is None else model.estimator.get_params()
         extra = {name: value for name, value in given.items() if not _is_default(name, value)}
@@ -167,8 +170,3 @@ def _is_default(name: str, value: Any) -> bool:
     if name == "objective":
         return value in ("binary:logistic", "reg:squarederror")
     return value is None or value != value or (name == "enable_categorical" and value is False)  # noqa: PLR0124 - NaN
-
-
-def _imports_of(steps: Sequence[object]) -> tuple[str, ...]:
-    kinds = [type(step) for step in steps]
-    return tuple(f"from {kind.__module__.split('._')[0]} import {kind.__name__}" for kind in kinds)

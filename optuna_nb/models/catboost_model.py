@@ -15,14 +15,17 @@ rate, in four times its rounds (``benchmarks/autotune/winner.py``).
 
 from __future__ import annotations
 
+import inspect
 import tempfile
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import catboost
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
+from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
 from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT
 from optuna_nb.models.problem import Task
@@ -57,8 +60,10 @@ _ALIASES = {
     "eta": "learning_rate",
     "random_state": "random_seed",
 }
-_DETECTOR = ("early_stopping_rounds", "od_type", "od_wait", "od_pval")  # stopping early is ours
 _OURS = frozenset({"cat_features", "thread_count", "verbose", "silent", "logging_level", "random_seed"})
+_STOPPING = frozenset(  # stopping early is ours
+    {"early_stopping_rounds", "od_type", "od_wait", "od_pval", "use_best_model", "metric_period"}
+)
 
 
 class CatBoostLearner(Learner):
@@ -71,12 +76,39 @@ class CatBoostLearner(Learner):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self._check_categories(self.extra.get("cat_features"))
         self.extra = {
             _ALIASES.get(name, name): value for name, value in self.extra.items() if name not in _OURS
         }
         self.defaults = {**DEFAULTS, **self.extra}
         self.baseline = {}
         self._shared: Shared[tuple[Any, Any]] = Shared()
+
+    def _check_categories(self, named: Any) -> None:
+        """Refuse to take for numbers what the user's estimator takes for categories."""
+        if named is None or self.recipe.is_users:
+            return
+        known = list(getattr(self.problem.X, "columns", ()))
+        meant = [known[it] if isinstance(it, (int, np.integer)) and it < len(known) else it for it in named]
+        if others := [it for it in meant if it not in self.problem.categorical]:
+            raise InvalidOptionError(
+                f"cat_features names {others[0]!r}, which holds numbers: make it a category,"
+                f" X[{others[0]!r}] = X[{others[0]!r}].astype('category'), and leave cat_features out",
+                code="NB603",
+            )
+
+    def takes(self, name: str) -> bool:
+        """Tell whether there is such a parameter."""
+        known = inspect.signature(catboost.CatBoostClassifier.__init__).parameters
+        return name in self.defaults or name in _ALIASES or name in known
+
+    @cached_property
+    def _categories(self) -> list[str]:
+        """The columns that hold categories when they reach the model."""
+        if not self.recipe.is_users:
+            return list(self.problem.categorical)
+        rows, _ = self.fold_rows(0)
+        return [name for name in getattr(rows, "columns", ()) if not is_numeric_dtype(rows[name])]
 
     def settle(self, space: Space, by_user: Collection[str]) -> None:
         """Let the library's defaults share the bins of all trials."""
@@ -92,17 +124,17 @@ class CatBoostLearner(Learner):
         limit: Limit | None = None,
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
-        values = self._native(params)
+        values = self._in_numbers(self._native(params))
         bins = int(values.get("border_count", 254))
         train, score = self._shared.get((fold, bins), partial(self._pools, fold, bins))
         rounds = values.pop("iterations", None)
+        values = {name: value for name, value in values.items() if name not in _STOPPING}
         loss = values.get("loss_function") or _LOSS[self.problem.task]
         rates_itself = rounds is None and "learning_rate" not in values
         patience: Patience | None = None
         if rounds is None:
             watched = limit if self._loss_counts else None
             patience = Patience(float(values.get("learning_rate", 0.1)), watched, PERIOD)
-            values = {name: value for name, value in values.items() if name not in _DETECTOR}
             values |= {"use_best_model": False, "metric_period": PERIOD}
         model = catboost.CatBoost(
             {
@@ -148,12 +180,12 @@ class CatBoostLearner(Learner):
                 X,
                 y[part],
                 weight=None if weights is None else weights[part],
-                cat_features=list(self.problem.categorical) or None,
+                cat_features=self._categories or None,
                 thread_count=1,
             )
             for X, part in ((X_train, rows.train), (X_score, rows.score))
         ]
-        if self.problem.categorical:
+        if self._categories:
             # A quantized pool of categories may be learned from, but the loss that CatBoost reports
             # for one while it trains is wrong (.62 for .49): the scoring rows stay as they are.
             pools[0].quantize(border_count=bins, used_ram_limit=None)
@@ -167,7 +199,8 @@ class CatBoostLearner(Learner):
         return pools[0], pools[1]
 
     def _native(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        values = {_ALIASES.get(name, name): value for name, value in {**self.extra, **params}.items()}
+        given = {_ALIASES.get(name, name): value for name, value in {**self.extra, **params}.items()}
+        values = {name: value for name, value in given.items() if name not in _OURS}
         balanced = bool(values.pop(BALANCED_BLUECAST, False))
         if values.pop(CLASS_WEIGHT, "none") == "balanced" or balanced:
             values["auto_class_weights"] = "Balanced"
@@ -177,16 +210,22 @@ class CatBoostLearner(Learner):
             values.pop("bagging_temperature", None)
         return values
 
+    def _in_numbers(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Name classes by their numbers, as trials know them."""
+        if isinstance(given := values.get("class_weights"), dict):
+            values["class_weights"] = self.problem.by_number(given)
+        return values
+
     def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
-        values = self._native(params)
+        values = {name: value for name, value in self._native(params).items() if name not in _STOPPING}
         if rounds is not None:
             if "iterations" not in values and "learning_rate" in params.keys() - self.settled:
                 values["learning_rate"] /= SLOWER
                 rounds *= SLOWER
             values["iterations"] = rounds
         own: dict[str, Any] = {"random_seed": self.seed, "verbose": False, "allow_writing_files": False}
-        if self.problem.categorical:
-            own["cat_features"] = list(self.problem.categorical)
+        if self._categories:
+            own["cat_features"] = self._categories
         return {**values, **own}
 
     def _kind(self) -> Any:

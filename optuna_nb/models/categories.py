@@ -28,7 +28,7 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         frame = pd.DataFrame(X)
         self.n_features_in_ = frame.shape[1]
         self.categories_ = {
-            name: sorted(frame[name].dropna().astype(str).value_counts().index[:_MOST])
+            name: sorted(frame[name].dropna().astype(str).value_counts().index[:_MOST]) or [MISSING]
             for name in frame.columns
             if not (pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_bool_dtype(frame[name]))
         }

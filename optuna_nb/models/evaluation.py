@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 from optuna_nb.errors import ObjectiveError
 from optuna_nb.models import racing
 from optuna_nb.models.folds import apart
-from optuna_nb.models.metrics import as_estimator
-from optuna_nb.models.problem import take_rows
+from optuna_nb.models.metrics import as_estimator, target_of
+from optuna_nb.models.rows import take_rows
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.stopping import Limit
 from optuna_nb.models.threads import fitting_threads, in_order
@@ -175,13 +175,13 @@ class Evaluation:
         problem, rows = self.learner.problem, self.learner.folds[0].score
         if len(rows) < N_PARTS * _LEAST_PART:
             return []
-        found = fit.predict(None)
+        found, target = fit.predict(None), target_of(self.learner.metric, problem)
         scores = []
         for start in range(N_PARTS):
             part = rows[start::N_PARTS]
             weights = None if problem.weights is None else problem.weights[part]
-            model = as_estimator(found[start::N_PARTS], problem)
-            X, y = take_rows(problem.X, part), problem.y[part]
+            model = as_estimator(found[start::N_PARTS], self.learner.metric, problem)
+            X, y = take_rows(problem.X, part), target[part]
             try:
                 scores.append(self.learner.metric.score(model, X, y, weights))
             except ValueError:  # a class that is rare is not in every part
@@ -191,9 +191,9 @@ class Evaluation:
     def _score(self, fold: int, fit: FoldFit, rounds: int | None) -> float:
         problem, metric = self.learner.problem, self.learner.metric
         rows = self.learner.folds[fold].score
-        X, y = self._targets.get(fold, lambda: (take_rows(problem.X, rows), problem.y[rows]))
+        X, y = self._targets.get(fold, lambda: (take_rows(problem.X, rows), target_of(metric, problem)[rows]))
         weights = None if problem.weights is None else problem.weights[rows]
-        value = metric.score(as_estimator(fit.predict(rounds), problem), X, y, weights)
+        value = metric.score(as_estimator(fit.predict(rounds), metric, problem), X, y, weights)
         if not np.isfinite(value):
             raise ObjectiveError(
                 f"fold {fold + 1} scores {value}: take another --metric, or folds with all classes",

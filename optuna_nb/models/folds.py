@@ -54,17 +54,23 @@ def make_folds(
     Raises:
         InvalidOptionError: If the rows cannot be split so.
     """
+    asked: tuple[tuple[str, Any], ...] = (("folds", folds), ("repeats", repeats))
+    for what, number in asked:
+        if not isinstance(number, (int, np.integer)) or number < 1:
+            raise InvalidOptionError(f"{what}={number!r}: give a whole number, 1 or more", code="NB605")
+    if isinstance(cv, str):
+        raise InvalidOptionError(f"cv={cv!r} is text: give a number of folds or a splitter", code="NB605")
     if cv is None or isinstance(cv, (int, np.integer)):
         splitter = _by_number(problem, int(folds if cv is None else cv), repeats, seed)
     elif isinstance(cv, float):
         splitter = _one_split(problem, cv, seed)
     elif hasattr(cv, "split"):
-        splitter = cv
+        splitter = _repeatable(cv)
     else:
         splitter = None
     try:
         pairs = list(cv) if splitter is None else list(splitter.split(problem.X, problem.y, problem.groups))
-        made = [Fold(np.asarray(train), np.asarray(score)) for train, score in pairs]
+        made = [Fold(*(_row_numbers(part, problem.n_rows) for part in pair)) for pair in pairs]
     except (TypeError, ValueError) as error:
         raise InvalidOptionError(
             f"the rows cannot be split: {str(error).splitlines()[0]}", code="NB605"
@@ -74,6 +80,28 @@ def make_folds(
             "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
         )
     return made, _describe(splitter, len(made))
+
+
+def _repeatable(splitter: Any) -> Any:
+    """Refuse a splitter that shuffles otherwise at each run: its scores would not compare."""
+    if getattr(splitter, "random_state", 0) is None and getattr(splitter, "shuffle", True):
+        name = type(splitter).__name__
+        raise InvalidOptionError(
+            f"{name} splits the rows otherwise at each run: give it a seed, random_state=0",
+            code="NB605",
+        )
+    return splitter
+
+
+def _row_numbers(rows: Any, count: int) -> NDArray[np.intp]:
+    numbers = np.asarray(rows)
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or not len(numbers):
+        msg = "each split is two arrays of row numbers, (train, score), with a row at least"
+        raise ValueError(msg)
+    if numbers.min() < 0 or numbers.max() >= count:
+        msg = f"a split names row {numbers.max() if numbers.max() >= count else numbers.min()} of {count:,}"
+        raise ValueError(msg)
+    return numbers.astype(np.intp, copy=False)
 
 
 def by_default(problem: Problem) -> dict[str, Any]:
@@ -102,14 +130,19 @@ def apart(folds: Sequence[Fold]) -> list[list[int]]:
     return found
 
 
-def split_holdout(problem: Problem, share: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def split_holdout(problem: Problem, share: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Set rows apart that no trial sees; returns the row numbers that stay, and those apart."""
-    if not 0 < share < 1:
+    if not isinstance(share, (int, float)) or not 0 < share < 1:
         raise InvalidOptionError(
-            f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share:g}",
+            f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share!r}",
             code="NB605",
         )
-    train, apart = next(_one_split(problem, share, seed).split(problem.X, problem.y, problem.groups))
+    try:
+        train, apart = next(_one_split(problem, share, seed).split(problem.X, problem.y, problem.groups))
+    except ValueError as error:
+        raise InvalidOptionError(
+            f"--holdout {share:g} cannot be set apart: {str(error).splitlines()[0]}", code="NB605"
+        ) from None
     return train, apart
 
 

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
 from optuna_nb.models.presets import find_space
-from optuna_nb.models.problem import take_rows
+from optuna_nb.models.python import imports_of
+from optuna_nb.models.rows import take_rows
 
 if TYPE_CHECKING:
     import threading
@@ -36,12 +37,14 @@ class Recipe:
         steps_code: The same as Python.
         imports: What that Python needs.
         extra: Parameters of the user's own estimator.
+        is_users: Whether the steps are those of the user's own pipeline.
     """
 
     steps: tuple[Any, ...] = ()
     steps_code: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     extra: Mapping[str, Any] | None = None
+    is_users: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,10 @@ class Learner(ABC):
         if space.most_rounds is not None:
             self.most_rounds = space.most_rounds
 
+    def takes(self, name: str) -> bool:
+        """Tell whether the model has a parameter of that name; true where nobody can tell."""
+        return bool(name)
+
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model; what the user's estimator sets itself is not fixed."""
         space = find_space(self.family, preset, self.problem, self.metric)
@@ -133,6 +140,9 @@ class Learner(ABC):
         inner = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
         call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
         imports = {f"from {library} import {kind}", *self.recipe.imports}
+        for value in arguments.values():
+            if isinstance(value, BaseEstimator):
+                imports |= imports_of(value)
         if self.recipe.steps:
             imports.add("from sklearn.pipeline import make_pipeline")
             call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"

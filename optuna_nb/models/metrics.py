@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.utils.metaestimators import available_if
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.problem import Problem, Task
@@ -40,12 +41,15 @@ class Metric:
         direction: ``"minimize"`` or ``"maximize"``.
         scorer: Called with an estimator, rows and target; greater is better.
         is_proper: Whether the score rewards honest probabilities and nothing else.
+        speaks_labels: Whether the scorer is the user's own, which sees classes by their labels; those
+            that have a name see class numbers, so that the last class is the one that f1 is of.
     """
 
     name: str
     direction: str
     scorer: Any
     is_proper: bool
+    speaks_labels: bool = False
 
     @property
     def sign(self) -> float:
@@ -74,16 +78,16 @@ class Predicted(BaseEstimator):  # type: ignore[misc]
 
 
 class PredictedClasses(ClassifierMixin, Predicted):  # type: ignore[misc]
-    """Probabilities, ``(n_rows, n_classes)``, of classes numbered from 0."""
+    """Probabilities, ``(n_rows, n_classes)``, of classes in the order of ``classes``."""
 
-    @property
-    def classes_(self) -> NDArray[np.int64]:
-        """The class numbers."""
-        return np.arange(self.values.shape[1])
+    def __init__(self, values: Any, classes: Any) -> None:
+        super().__init__(values)
+        self.classes = classes
+        self.classes_ = classes
 
     def predict(self, X: Any) -> Any:  # noqa: ARG002 - known already
         """Return the most probable class of each row."""
-        return self.values.argmax(axis=1)
+        return self.classes_[self.values.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Any:  # noqa: ARG002 - known already
         """Return the probabilities."""
@@ -121,7 +125,8 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
         least = getattr(metric, "_sign", 1) < 0
         function = getattr(metric, "_score_func", metric)
         name = getattr(function, "__name__", type(metric).__name__)
-        return Metric(name, "minimize" if least else "maximize", metric, is_proper=name in _PROPER)
+        direction = "minimize" if least else "maximize"
+        return Metric(name, direction, metric, is_proper=name in _PROPER, speaks_labels=True)
     names = get_scorer_names()
     plain = metric.strip().lower().replace(" ", "_")
     known = _ALIASES.get(plain, plain if plain in names else f"neg_{plain}")
@@ -143,6 +148,49 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER)
 
 
-def as_estimator(predictions: NDArray[Any], problem: Problem) -> Predicted:
+def target_of(metric: Metric, problem: Problem) -> NDArray[Any]:
+    """Return the target as a metric sees it: class numbers, labels or numbers, ``(n_rows,)``."""
+    return problem.labels if metric.speaks_labels else problem.y
+
+
+def as_estimator(predictions: NDArray[Any], metric: Metric, problem: Problem) -> Predicted:
     """Wrap predictions for a scorer."""
-    return PredictedClasses(predictions) if problem.is_classification else PredictedNumbers(predictions)
+    if problem.classes is None:
+        return PredictedNumbers(predictions)
+    numbers = np.arange(len(problem.classes))
+    return PredictedClasses(predictions, problem.classes if metric.speaks_labels else numbers)
+
+
+class Numbered(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A fitted classifier of labels, seen by a scorer of class numbers.
+
+    Args:
+        estimator: Fitted on labels.
+        labels: The label of each class number.
+    """
+
+    def __init__(self, estimator: Any, labels: Any) -> None:
+        self.estimator = estimator
+        self.labels = labels
+        self.classes_ = np.arange(len(labels))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any) -> Numbered:  # noqa: ARG002 - scikit-learn's signature
+        """Return itself: it is fitted."""
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Return one class number a row."""
+        return np.searchsorted(self.labels, np.ravel(self.estimator.predict(X)))
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        """Return one probability a row and class."""
+        return self.estimator.predict_proba(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Any:
+        """Return the distance of each row to the border between classes."""
+        return self.estimator.decision_function(X)

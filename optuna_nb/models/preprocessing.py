@@ -32,9 +32,22 @@ def find_recipe(model: str, problem: Problem) -> Recipe:
             return Recipe()
         form = _CATEGORIES[model]
         return Recipe((Categories(form),), (f"Categories({form!r})",), (CATEGORIES_IMPORT,))  # type: ignore[arg-type]
-    if model in _TREES:
-        return _numbered() if problem.categorical else Recipe()
-    return _scaled(problem)
+    recipe = _scaled(problem) if model not in _TREES else _numbered() if problem.categorical else Recipe()
+    if all(_is_uniform(problem.X[name]) for name in problem.categorical):
+        return recipe
+    return Recipe(  # the encoders of scikit-learn take one type a column
+        (Categories("text"), *recipe.steps),
+        ("Categories('text')", *recipe.steps_code),
+        (CATEGORIES_IMPORT, *recipe.imports),
+    )
+
+
+def _is_uniform(column: pd.Series) -> bool:
+    """Tell whether all values are of one type, but for gaps as numpy has them."""
+    values = list(pd.unique(column.astype(object)))
+    if any(it is pd.NA for it in values):
+        return False
+    return len({type(it) for it in values if not (it is None or it != it)}) <= 1  # noqa: PLR0124 - NaN
 
 
 def _numbered() -> Recipe:

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.rows import one_a_row, read_rows, read_weights, take_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+TASKS = ("classification", "regression")
 _MANY_CLASSES = 20  # whole numbers with more distinct values than this are quantities
 _RARE = 2  # rows that a class must have at least
 _SKEWED = 2.0  # largest class over smallest, from which on classes count as unbalanced
@@ -73,6 +77,11 @@ class Problem:
         """The target as the user gave it, ``(n_rows,)``."""
         return self.y if self.classes is None else self.classes[self.y]
 
+    def by_number(self, given: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return what is given by class labels by class numbers instead."""
+        numbers = {} if self.classes is None else {label: k for k, label in enumerate(self.classes.tolist())}
+        return {numbers.get(label, label): value for label, value in given.items()}
+
     def take(self, rows: NDArray[np.intp]) -> Problem:
         """Return the problem of some rows."""
         return replace(
@@ -119,24 +128,15 @@ def read_problem(
     Raises:
         InvalidOptionError: If rows and targets do not fit, or hold what no model can use.
     """
-    rows, categorical = _read_rows(X)
-    target = pd.Series(np.ravel(np.asarray(y, dtype=object)) if isinstance(y, list) else np.ravel(y))
-    if len(target) != rows.shape[0]:
-        raise InvalidOptionError(
-            f"X has {rows.shape[0]:,} rows and y has {len(target):,}: give one y a row", code="NB603"
-        )
-    if target.isna().any():
-        raise InvalidOptionError(
-            f"y is missing in {int(target.isna().sum()):,} rows: drop them, X = X[y.notna()]; y = y.dropna()",
-            code="NB603",
-        )
-    target = target.infer_objects()
+    rows, categorical = read_rows(X)
+    target = _read_target(y, rows.shape[0])
+    if task not in (None, *TASKS):
+        raise InvalidOptionError(f"problem is {' or '.join(TASKS)}, not {task!r}", code="NB602")
     kind = task or ("classification" if _is_class(target) else "regression")
-    weights = _one_a_row(sample_weight, "sample_weight", len(target))
     extra: dict[str, Any] = {
         "categorical": categorical,
-        "weights": None if weights is None else weights.astype(np.float64),
-        "groups": _one_a_row(groups, "groups", len(target)),
+        "weights": read_weights(sample_weight, len(target)),
+        "groups": one_a_row(groups, "groups", len(target)),
     }
     if kind == "regression":
         try:
@@ -148,7 +148,12 @@ def read_problem(
         if not np.isfinite(numbers).all():
             raise InvalidOptionError("y holds infinite values: drop or cap these rows", code="NB603")
         return Problem(Task.REGRESSION, rows, numbers, **extra)
-    classes, codes = np.unique(target.to_numpy(), return_inverse=True)
+    try:
+        classes, codes = np.unique(target.to_numpy(), return_inverse=True)
+    except TypeError:
+        raise InvalidOptionError(
+            "y mixes text and numbers: give it one type, y = y.astype(str)", code="NB603"
+        ) from None
     if len(classes) < 2:  # noqa: PLR2004 - two classes
         raise InvalidOptionError(
             f"y holds one class only, {classes[0]!r}: there is nothing to learn", code="NB603"
@@ -163,9 +168,21 @@ def read_problem(
     return Problem(Task.BINARY if two else Task.MULTICLASS, rows, codes.astype(np.int64), classes, **extra)
 
 
-def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:
-    """Return some rows of an array or a DataFrame."""
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+def _read_target(y: Any, n_rows: int) -> pd.Series:
+    target = pd.Series(np.ravel(np.asarray(y, dtype=object)) if isinstance(y, list) else np.ravel(y))
+    if len(target) != n_rows:
+        raise InvalidOptionError(
+            f"X has {n_rows:,} rows and y has {len(target):,}: give one y a row", code="NB603"
+        )
+    if target.isna().any():
+        raise InvalidOptionError(
+            f"y is missing in {int(target.isna().sum()):,} rows: drop them, X = X[y.notna()]; y = y.dropna()",
+            code="NB603",
+        )
+    target = target.infer_objects()
+    if pd.api.types.is_complex_dtype(target):
+        raise InvalidOptionError("y holds complex numbers: give y.real", code="NB603")
+    return target
 
 
 def _is_class(target: pd.Series) -> bool:
@@ -178,56 +195,3 @@ def _is_class(target: pd.Series) -> bool:
     return bool(
         distinct <= min(_MANY_CLASSES, max(2, len(values) // 5)) and np.all(values == np.floor(values))
     )
-
-
-def _read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
-    if not hasattr(X, "iloc"):
-        if hasattr(X, "toarray"):
-            raise InvalidOptionError(
-                "X is a sparse matrix: give X.toarray(), or a %%tune cell of your own", code="NB603"
-            )
-        array = np.asarray(X)
-        if array.ndim != 2:  # noqa: PLR2004 - rows and columns
-            raise InvalidOptionError(
-                f"X has {array.ndim} dimensions: give rows x columns, as X.reshape(-1, 1)",
-                code="NB603",
-            )
-        if array.dtype.kind in "fiub":
-            return _checked(array.astype(np.float64, copy=False)), ()
-        X = pd.DataFrame(array).infer_objects()
-    elif getattr(X, "ndim", 2) == 1:
-        X = X.to_frame()
-    frame = X.reset_index(drop=True)
-    frame.columns = [str(column) for column in frame.columns]
-    if len(set(frame.columns)) < frame.shape[1]:
-        raise InvalidOptionError("X has two columns of one name: rename one of them", code="NB603")
-    categorical = []
-    for name in frame.columns:
-        column = frame[name]
-        if pd.api.types.is_datetime64_any_dtype(column):
-            raise InvalidOptionError(
-                f"column {name!r} holds times: turn it into numbers, as .dt.year, or drop it",
-                code="NB603",
-            )
-        if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
-            categorical.append(name)
-    return frame, tuple(categorical)
-
-
-def _checked(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    if np.isinf(array).any():
-        raise InvalidOptionError(
-            "X holds infinite values: replace them, X[np.isinf(X)] = np.nan", code="NB603"
-        )
-    return array
-
-
-def _one_a_row(values: Any, what: str, n_rows: int) -> NDArray[Any] | None:
-    if values is None:
-        return None
-    array = np.ravel(np.asarray(values))
-    if len(array) != n_rows:
-        raise InvalidOptionError(
-            f"{what} has {len(array):,} values for {n_rows:,} rows: give one a row", code="NB603"
-        )
-    return array

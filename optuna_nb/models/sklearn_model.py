@@ -7,7 +7,7 @@ sets apart itself; its scoring rows choose nothing.
 from __future__ import annotations
 
 import inspect
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
 CLASSIFIERS = {
@@ -52,6 +53,8 @@ REGRESSORS = {
 }
 WITHOUT_PROBABILITIES = ("ridge", "svm")  # classifiers that only decide
 MOST_ROUNDS = 1000
+MOST_NEIGHBORS = 50  # of the search space of knn
+FEWEST_SET_APART = 10  # rows of a fold, and of each class: a tenth of them stop the boosting
 _OF_THE_MACHINE = frozenset({"n_jobs", "verbose"})  # they change no score
 
 
@@ -91,6 +94,29 @@ class SklearnLearner(Learner):
             if value is None or isinstance(value, str):
                 self.defaults = {**self.defaults, name: float(words.get(value, 1.0))}
 
+    def takes(self, name: str) -> bool:
+        """Tell whether there is such a parameter."""
+        return name in self._takes or name == CLASS_WEIGHT
+
+    def default_space(self, preset: str) -> Space:
+        """Return the search space of the model, as far as the rows and the user's estimator allow."""
+        space = super().default_space(preset)
+        fewest = min(len(fold.train) for fold in self.folds)
+        if self.family == "knn" and fewest < MOST_NEIGHBORS:
+            space = space.overridden({"n_neighbors": (1, fewest, "log")}, None)
+        if self.extra.get("bootstrap") is False:  # then a forest samples no rows
+            space = space.overridden({"max_samples": None}, None)
+        return space
+
+    @cached_property
+    def _can_set_apart(self) -> bool:
+        """Whether boosting can set a tenth of each fold's rows apart, with all classes on both sides."""
+        if not self.problem.is_classification:
+            return all(len(fold.train) >= FEWEST_SET_APART for fold in self.folds)
+        counts = [np.bincount(self.problem.y[fold.train]) for fold in self.folds]
+        counts = [it[it > 0] for it in counts]
+        return all(it.min() > 1 and it.sum() >= FEWEST_SET_APART * len(it) for it in counts)
+
     def model(self, params: Mapping[str, Any], threads: int | None = None) -> Any:
         """Make the estimator of a trial, without preprocessing."""
         values = dict(params)
@@ -118,10 +144,12 @@ class SklearnLearner(Learner):
         rows = self.folds[fold]
         X_train, X_score = self._shared.get(fold, partial(self.fold_rows, fold))
         values = dict(params)
-        stops = self._boosts and "max_iter" not in values
+        stops = self._boosts and self._can_set_apart and "max_iter" not in values
         if stops:
             values |= {"max_iter": MOST_ROUNDS, "early_stopping": True, "n_iter_no_change": 20}
         model = self.model(values, threads)
+        if isinstance(given := model.get_params(deep=False).get(CLASS_WEIGHT), dict):
+            model.set_params(**{CLASS_WEIGHT: self.problem.by_number(given)})  # trials know class numbers
         weights = self.problem.weights
         extra: dict[str, Any] = {}
         if weights is not None and self._takes_weights:

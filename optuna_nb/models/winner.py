@@ -10,7 +10,8 @@ from optuna.trial import TrialState
 
 from optuna_nb.models.baseline import paired_gain
 from optuna_nb.models.evaluation import CHOSEN, LIBRARY_DEFAULTS, PARTS, ROUNDS, SETTING, Evaluation
-from optuna_nb.models.problem import take_rows
+from optuna_nb.models.metrics import Numbered
+from optuna_nb.models.rows import take_rows
 from optuna_nb.tuning.results import FOLD_SCORES
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ class Winner:
 
     def _score_apart(self, model: Any) -> float:
         weights = None if self._weights is None else self._weights[self._apart]
-        rows = take_rows(self._X, self._apart)
-        return self._evaluation.learner.metric.score(model, rows, self._y[self._apart], weights)
+        rows, y = take_rows(self._X, self._apart), self._y[self._apart]
+        learner = self._evaluation.learner
+        labels = learner.problem.classes
+        if labels is not None and not learner.metric.speaks_labels:
+            model, y = Numbered(model, labels), np.searchsorted(labels, y)
+        return learner.metric.score(model, rows, y, weights)
 
     def _params(self, trial: FrozenTrial) -> dict[str, Any]:
         evaluation = self._evaluation

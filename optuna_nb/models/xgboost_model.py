@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xgboost
 
+from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.categories import Labelled
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
 from optuna_nb.models.presets import BALANCED_BLUECAST, CLASS_WEIGHT, ROUNDS_BLUECAST
@@ -27,10 +28,11 @@ from optuna_nb.models.threads import fitting_threads
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
 PARALLEL_TREES = 4  # of the winner in each round (benchmarks/autotune/winner.py)
@@ -51,8 +53,27 @@ _OBJECTIVE = {
     Task.REGRESSION: "reg:squarederror",
 }
 _LOSS = {Task.BINARY: "logloss", Task.MULTICLASS: "mlogloss", Task.REGRESSION: "rmse"}
-_NOT_OF_TRAIN = frozenset(
-    {"n_jobs", "random_state", "verbosity", "early_stopping_rounds", "callbacks", "missing"}
+_STOPPING = frozenset({"early_stopping_rounds", "callbacks"})  # stopping early is ours
+_NOT_OF_TRAIN = _STOPPING | {
+    "n_jobs",
+    "random_state",
+    "verbosity",
+    "missing",
+    "eval_metric",
+    "enable_categorical",
+}
+_NATIVE = frozenset(  # parameters of the library that its scikit-learn classes do not name
+    {
+        *("lambda_bias", "refresh_leaf", "process_type", "updater", "seed", "seed_per_iteration", "nthread"),
+        *("max_cached_hist_node", "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop"),
+        *(
+            "tweedie_variance_power",
+            "huber_slope",
+            "quantile_alpha",
+            "expectile_alpha",
+            "aft_loss_distribution",
+        ),
+    }
 )
 
 
@@ -72,6 +93,31 @@ class XGBoostLearner(Learner):
         self.baseline = {"n_estimators": known["n_estimators"]}
         self._shared: Shared[tuple[Any, Any]] = Shared()
 
+    def takes(self, name: str) -> bool:
+        """Tell whether there is such a parameter."""
+        return name in self.defaults or name in _NATIVE or name in xgboost.XGBClassifier().get_params()
+
+    def settle(self, space: Space, by_user: Collection[str]) -> None:
+        """Refuse what trials cannot share rows for, and names of columns that XGBoost refuses."""
+        super().settle(space, by_user)
+        settings = {**self.extra, **space.fixed}
+        if (
+            settings.get("tree_method", "hist") not in ("hist", "auto")
+            or settings.get("booster") == "gblinear"
+        ):
+            raise InvalidOptionError(
+                "trials share rows that are binned once, which is tree_method='hist' of trees: leave the"
+                " other tree_method or booster out, or write a %%tune cell of your own",
+                code="NB601",
+            )
+        names = getattr(self.problem.X, "columns", ()) if not self.recipe.is_users else ()
+        if wrong := [name for name in names if set(name) & set("[]<")]:
+            raise InvalidOptionError(
+                f"XGBoost takes no [, ] or < in the name of a column, as in {wrong[0]!r}:"
+                r" X.columns = X.columns.str.replace(r'[\[\]<]', '_', regex=True)",
+                code="NB603",
+            )
+
     def fit_fold(
         self,
         fold: int,
@@ -84,9 +130,11 @@ class XGBoostLearner(Learner):
         rounds = _plain(params).get("n_estimators")
         values, weighted = self._weighting(params)
         values.pop("n_estimators", None)
+        missing = float(values.get("missing", np.nan))
         values = {name: value for name, value in values.items() if name not in _NOT_OF_TRAIN}
         bins = int(values.setdefault("max_bin", 256))
-        train, score = self._shared.get((fold, bins, weighted), partial(self._matrices, fold, bins, weighted))
+        make = partial(self._matrices, fold, bins, missing, weighted=weighted)
+        train, score = self._shared.get((fold, bins, weighted), make)
         native = {
             "objective": _OBJECTIVE[self.problem.task],
             "tree_method": "hist",
@@ -96,6 +144,7 @@ class XGBoostLearner(Learner):
             **values,
         }
         if self.problem.task is Task.MULTICLASS:
+            native["objective"] = _OBJECTIVE[Task.MULTICLASS]  # as XGBClassifier does with any other
             native["num_class"] = len(self.problem.classes)  # type: ignore[arg-type]
         history: dict[str, Any] = {}
         patience: Patience | None = None
@@ -128,14 +177,14 @@ class XGBoostLearner(Learner):
         """Whether boosting is watched by the very metric that counts."""
         return self.metric.name in ("log_loss", "root_mean_squared_error", "mean_absolute_error")
 
-    def _matrices(self, fold: int, bins: int, weighted: bool) -> tuple[Any, Any]:  # noqa: FBT001 - part of a key
+    def _matrices(self, fold: int, bins: int, missing: float, *, weighted: bool) -> tuple[Any, Any]:
         rows = self.folds[fold]
         X_train, X_score = self.fold_rows(fold)
         y, weights = self.problem.y, self.problem.weights
         train_weights = None if weights is None else weights[rows.train]
         if weighted:
             train_weights = _times(_balanced(y[rows.train]), train_weights)
-        common = {"max_bin": bins, "enable_categorical": True, "nthread": 1}
+        common = {"max_bin": bins, "enable_categorical": True, "nthread": 1, "missing": missing}
         train = xgboost.QuantileDMatrix(X_train, y[rows.train], weight=train_weights, **common)
         score_weights = None if weights is None else weights[rows.score]
         score = xgboost.QuantileDMatrix(X_score, y[rows.score], weight=score_weights, ref=train, **common)
@@ -152,6 +201,7 @@ class XGBoostLearner(Learner):
 
     def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
         values, _ = self._weighting(params)
+        values = {name: value for name, value in values.items() if name not in _STOPPING}
         varied = any(values.get(name, 1.0) < 1 for name in _SAMPLED)
         if varied and values.get("booster", "gbtree") == "gbtree":
             values.setdefault("num_parallel_tree", PARALLEL_TREES)

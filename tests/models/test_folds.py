@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import TimeSeriesSplit
+from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.folds import apart, make_folds, split_holdout
@@ -52,10 +52,34 @@ def test_repeats_split_anew_and_the_seed_decides():
     assert any((a.score != b.score).any() for a, b in zip(folds, other, strict=True))
 
 
-@pytest.mark.parametrize("cv", [1, 1.5, "five"])
-def test_what_cannot_split_is_refused(cv):
-    with pytest.raises(InvalidOptionError):
+@pytest.mark.parametrize(
+    ("cv", "says"),
+    [
+        (1, "2 or more"),
+        (1.5, "share of the rows"),
+        ("five", "is text"),
+        ([(range(10), range(10, 10**6))], "names row 999999 of"),
+        ([(range(10), [])], "a row at least"),
+        ([(np.ones(len(Y), dtype=bool), range(10))], "arrays of row numbers"),
+        (KFold(3, shuffle=True), "KFold splits the rows otherwise at each run: give it a seed"),
+        (ShuffleSplit(3), "random_state=0"),
+    ],
+)
+def test_what_cannot_split_is_refused(cv, says):
+    with pytest.raises(InvalidOptionError, match=says):
         make_folds(read_problem(X, Y), cv)
+
+
+@pytest.mark.parametrize("wrong", [{"folds": 2.5}, {"repeats": 0}, {"folds": "3"}])
+def test_folds_and_repeats_are_whole_numbers(wrong):
+    with pytest.raises(InvalidOptionError, match="give a whole number, 1 or more"):
+        make_folds(read_problem(X, Y), **wrong)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.9999, "0.2", 2])
+def test_a_holdout_that_cannot_be_set_apart_is_refused(share):
+    with pytest.raises(InvalidOptionError, match="--holdout"):
+        split_holdout(read_problem(X, Y), share, 1)
 
 
 def test_rows_that_are_split_several_times_stay_apart_within_one_split():

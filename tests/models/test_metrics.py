@@ -18,6 +18,7 @@ from optuna_nb.models.problem import read_problem
 X = np.arange(40.0).reshape(20, 2)
 BINARY = read_problem(X, [0, 1] * 10)
 NUMBERS = read_problem(X, np.linspace(0.5, 9, 20))
+LOG_LOSS = find_metric("log_loss", BINARY)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_the_name_has_no_minus_and_the_direction_is_right(name, shown, direction
 def test_a_loss_is_a_positive_number_and_equals_the_function_of_scikit_learn():
     probabilities = np.column_stack([np.linspace(0.9, 0.1, 20), np.linspace(0.1, 0.9, 20)])
 
-    found = find_metric("log_loss", BINARY).score(as_estimator(probabilities, BINARY), X, BINARY.y)
+    found = LOG_LOSS.score(as_estimator(probabilities, LOG_LOSS, BINARY), X, BINARY.y)
 
     assert found == pytest.approx(log_loss(BINARY.y, probabilities), abs=1e-12)
 
@@ -53,14 +54,14 @@ def test_predictions_made_before_score_as_a_fitted_model_does(name):
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression().fit(X, BINARY.y)
-    ready = as_estimator(model.predict_proba(X), BINARY)
+    ready = as_estimator(model.predict_proba(X), LOG_LOSS, BINARY)
 
     assert get_scorer(name)(ready, X, BINARY.y) == pytest.approx(get_scorer(name)(model, X, BINARY.y))
 
 
 def test_sample_weights_count():
     metric = find_metric("rmse", NUMBERS)
-    ready = as_estimator(np.zeros(20), NUMBERS)
+    ready = as_estimator(np.zeros(20), LOG_LOSS, NUMBERS)
     heavy = np.where(np.arange(20) == 0, 1.0, 0.0)
 
     assert metric.score(ready, X, NUMBERS.y, heavy) == pytest.approx(0.5)

@@ -57,9 +57,38 @@ def test_strings_and_categories_are_found_and_numbers_are_not():
         (X[:, 0], [0, 1] * 20, "reshape"),
         (np.where(X == 1, np.inf, X), [0, 1] * 20, "infinite"),
         (pd.DataFrame({"t": pd.date_range("2020", periods=40)}), [0, 1] * 20, "holds times"),
+        (pd.DataFrame({"t": pd.to_timedelta(range(40), unit="D")}), [0, 1] * 20, "holds times"),
+        (pd.DataFrame({"t": pd.date_range("2020", periods=40).date}), [0, 1] * 20, "holds times"),
+        (pd.DataFrame({"t": pd.period_range("2020", periods=40, freq="D")}), [0, 1] * 20, "holds times"),
+        (pd.DataFrame({"a": X[:, 0]}).replace(0.0, np.inf), [0, 1] * 20, "column 'a' holds infinite"),
+        (pd.DataFrame({"a": X[:, 0]}).astype(object), [0, 1] * 20, "numbers as objects: X = X.infer_objects"),
+        (pd.DataFrame({"a": X[:, 0], 0: 1.0}), [0, 1] * 20, "names of several kinds"),
+        (np.array([[1.0, "a"]] * 40, dtype=object), [0, 1] * 20, "give a DataFrame"),
+        ([[1.0, "a"]] * 40, [0, 1] * 20, "give a DataFrame"),
+        (np.ma.masked_equal(X, 3), [0, 1] * 20, "filled"),
+        (X[:0], [], "nothing to learn"),
+        (X[:, :0], [0, 1] * 20, "nothing to learn"),
+        (X, [1, "a"] * 20, "mixes text and numbers"),
+        (X, [1j] * 40, "complex"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused_in_one_line_that_names_the_fix(X, y, says):
     with pytest.raises(InvalidOptionError, match=says) as caught:
         read_problem(X, y)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weights", [-X[:, 0], X[:, 0] * np.nan, X[:, 0] * 0, ["heavy"] * 40])
+def test_weights_are_numbers_from_0_on(weights):
+    with pytest.raises(InvalidOptionError, match="sample_weight takes numbers from 0 on"):
+        read_problem(X, [0, 1] * 20, sample_weight=weights)
+
+
+def test_only_two_words_name_a_kind_of_problem():
+    with pytest.raises(InvalidOptionError, match="classification or regression, not 'Regression'"):
+        read_problem(X, [0, 1] * 20, task="Regression")
+
+
+def test_numbers_in_an_array_of_objects_are_numbers():
+    problem = read_problem(X.astype(object), [0, 1] * 20)
+    assert (problem.X.dtype, problem.categorical) == (np.float64, ())

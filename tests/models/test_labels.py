@@ -1,0 +1,58 @@
+"""Classes have the user's labels wherever the user meets them: scorers, weights, the holdout."""
+
+import numpy as np
+import pytest
+from catboost import CatBoostClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, make_scorer
+
+LABELS = [np.array(["no", "yes"]), np.array([1, 2]), np.array([0, 1])]
+
+
+@pytest.fixture
+def skewed():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    return X, (X[:, 0] + rng.normal(scale=0.7, size=400) > 1).astype(int)
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "average_precision", "brier_score", "roc_auc"])
+@pytest.mark.parametrize("labels", LABELS, ids=lambda it: str(it[1]))
+def test_a_metric_of_one_class_is_of_the_last_one_in_trials_and_holdout(tuned, skewed, metric, labels):
+    X, y = skewed
+    handle, numbers = (
+        tuned("logistic", X, target, trials=2, folds=2, metric=metric, holdout=0.3)
+        for target in (labels[y], y)
+    )
+    assert handle.best_value == numbers.best_value
+    found, known = (it.study.user_attrs["holdout"]["score"] for it in (handle, numbers))
+    assert found == pytest.approx(known)
+
+
+def yes_alone(estimator, X, y):
+    """Half a point for each "yes" that is found; any other target scores nothing."""
+    return float(np.mean((y == "yes") & (estimator.predict(X) == "yes"))) / 2
+
+
+@pytest.mark.parametrize("metric", [yes_alone, make_scorer(f1_score, pos_label="yes")])
+def test_a_scorer_of_the_users_own_sees_labels(tuned, skewed, metric):
+    X, y = skewed[0], LABELS[0][skewed[1]]
+    handle = tuned("logistic", X, y, trials=2, folds=2, metric=metric, holdout=0.3)
+    assert handle.best_value > 0.02
+    assert handle.study.user_attrs["holdout"]["score"] > 0.02
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda weights: LogisticRegression(class_weight=weights),
+        lambda weights: CatBoostClassifier(class_weights=weights, iterations=20, depth=2),
+    ],
+    ids=["logistic", "catboost"],
+)
+def test_weights_of_classes_are_named_by_their_labels(tuned, skewed, model):
+    X, y = skewed
+    named = tuned(model({"no": 1.0, "yes": 9.0}), X, LABELS[0][y], trials=2, folds=2)
+    numbered = tuned(model({0: 1.0, 1: 9.0}), X, y, trials=2, folds=2)
+    assert named.best_value == numbered.best_value
+    assert np.array_equal(named.best_model.predict(X) == "yes", numbered.best_model.predict(X) == 1)

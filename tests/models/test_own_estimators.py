@@ -1,0 +1,136 @@
+"""The user's own estimators and pipelines: what they say counts in every trial and in the winner."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from catboost import CatBoostClassifier
+from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from xgboost import XGBClassifier
+
+from optuna_nb.errors import InvalidOptionError
+
+QUICK = {"trials": 3, "folds": 2}
+
+
+def rounds(handle):
+    return [trial.user_attrs["rounds"] for trial in handle.study.trials if "rounds" in trial.user_attrs]
+
+
+@pytest.fixture
+def texts():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=200), "t": rng.choice(list("abcd"), 200)})
+    return X, ((X["a"] > 0) | (X["t"] == "a")).astype(int)
+
+
+@pytest.mark.parametrize("metric", ["auc", ["auc", "logloss"], "aucpr"])
+def test_a_score_that_an_estimator_shows_does_not_stop_its_boosting(tuned, cancer, metric):
+    assert rounds(tuned(XGBClassifier(eval_metric=metric), *cancer, **QUICK)) == rounds(
+        tuned(XGBClassifier(), *cancer, **QUICK)
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        XGBClassifier(early_stopping_rounds=5, enable_categorical=True),
+        CatBoostClassifier(use_best_model=True, early_stopping_rounds=5, iterations=30),
+        XGBClassifier(objective="multi:softmax"),
+    ],
+)
+def test_what_needs_rows_that_stop_the_boosting_is_not_asked_of_the_winner(tuned, iris, model):
+    handle = tuned(model, *iris, **QUICK)
+    assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
+    assert (np.ravel(handle.best_model.predict(iris[0])) == iris[1]).mean() > 0.9
+
+
+def test_the_number_that_stands_for_a_gap_does_so_in_the_trials_too(tuned, cancer):
+    X, y = cancer
+    gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
+    marked = tuned(XGBClassifier(missing=-999.0), np.where(np.isnan(gaps), -999.0, gaps), y, **QUICK)
+    assert [t.value for t in marked.study.trials] == [
+        t.value for t in tuned(XGBClassifier(), gaps, y, **QUICK).study.trials
+    ]
+
+
+@pytest.mark.parametrize("own", [{"tree_method": "exact"}, {"booster": "gblinear"}])
+def test_what_cannot_share_binned_rows_is_refused_in_one_line(tuned, cancer, own):
+    for model, fix in ((XGBClassifier(**own), {}), ("xgboost", own)):
+        with pytest.raises(InvalidOptionError, match=r"leave the other tree_method or booster out"):
+            tuned(model, *cancer, fix=fix, **QUICK)
+
+
+def test_the_steps_of_a_pipeline_in_a_pipeline_are_all_there(tuned, iris):
+    inner = make_pipeline(PCA(1), LogisticRegression())
+    found = tuned(make_pipeline(StandardScaler(), inner), *iris, **QUICK).best_model
+    assert [type(step).__name__ for _, step in found.steps] == ["StandardScaler", "PCA", "LogisticRegression"]
+
+
+def test_categories_that_the_steps_of_a_pipeline_make_numbers_are_numbers_for_catboost(tuned, texts):
+    encode = make_column_transformer(
+        (OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ["t"]), remainder="passthrough"
+    )
+    handle = tuned(make_pipeline(encode, CatBoostClassifier(iterations=20)), *texts, **QUICK)
+    assert (handle.best_model.predict(texts[0]) == texts[1]).mean() > 0.9
+
+
+def test_numbers_that_an_estimator_takes_for_categories_are_named(tuned, iris):
+    X = pd.DataFrame(iris[0], columns=list("abcd"))
+    for named in (["b"], [1]):
+        with pytest.raises(InvalidOptionError, match=r"X\['b'\] = X\['b'\].astype\('category'\)"):
+            tuned(CatBoostClassifier(cat_features=named), X, iris[1], **QUICK)
+
+
+def test_a_forest_that_samples_no_rows_is_tuned_without_that(tuned, iris):
+    handle = tuned(RandomForestClassifier(10, bootstrap=False), *iris, **QUICK)
+    assert {trial.state.name for trial in handle.study.trials} <= {"COMPLETE", "PRUNED"}
+
+
+def test_few_rows_have_few_neighbours_and_rare_classes_are_boosted(tuned):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(24, 3))
+    y = np.arange(24) % 8
+    for model in ("knn", "hist_gradient_boosting"):
+        handle = tuned(model, X, y, trials=12, folds=3)
+        assert {trial.state.name for trial in handle.study.trials} <= {"COMPLETE", "PRUNED"}
+        assert handle.best_model.predict(X).shape == (24,)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [make_column_transformer((StandardScaler(), ["a"]), (OneHotEncoder(), ["t"]))],
+        [make_column_transformer((make_pipeline(StandardScaler(), PCA(1)), ["a"]), remainder="drop")],
+    ],
+)
+def test_the_printed_code_brings_all_that_it_needs(tuned, texts, steps):
+    handle = tuned(make_pipeline(*steps, LogisticRegression()), *texts, **QUICK)
+    names = {}
+    exec(handle.study.user_attrs["code"], names)  # noqa: S102 - it is what a reader would run
+    model = names["model"].fit(*texts)
+    assert np.array_equal(model.predict(texts[0]), handle.best_model.predict(texts[0]))
+
+
+def test_a_step_that_has_no_text_is_a_name_in_the_printed_code(tuned, iris):
+    steps = [("log", FunctionTransformer(np.log1p)), ("model", HistGradientBoostingClassifier())]
+    code = tuned(Pipeline(steps), *iris, **QUICK).study.user_attrs["code"]
+    assert code.startswith("# step_1 is the FunctionTransformer of your own pipeline")
+    assert "model = make_pipeline(step_1, HistGradientBoostingClassifier(" in code
+    compile(code, "best", "exec")
+
+
+@pytest.mark.parametrize(
+    "model", ["logistic", "random_forest", "xgboost", "hist_gradient_boosting", "catboost"]
+)
+def test_columns_of_text_may_mix_types_have_gaps_of_pandas_or_be_empty(tuned, texts, model):
+    X, y = texts
+    mixed = X["t"].astype(object).where(X["a"] < 1, 7)
+    X = X.assign(t=X["t"].where(X["a"] < 1, pd.NA).astype("string"), mixed=mixed, empty=None)
+    handle = tuned(model, X, y, **QUICK)
+    assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
+    assert len(handle.best_model.predict(X)) == 200
