@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
+from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.presets import find_space
 from optuna_nb.models.python import imports_of
 from optuna_nb.models.rows import take_rows
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
+_ROUNDS = frozenset({"n_estimators", "num_boost_round", "iterations", "num_trees", "max_iter", "steps"})
 CATEGORIES_IMPORT = "from optuna_nb.models.categories import Categories"
 
 
@@ -105,8 +108,15 @@ class Learner(ABC):
         Args:
             space: What is searched, and the parameters that all trials share.
             by_user: Names of those that the user has fixed.
+
+        Raises:
+            InvalidOptionError: If a fixed one is none.
         """
         self.settled = frozenset(by_user)
+        for name in _ROUNDS & space.fixed.keys():
+            value = space.fixed[name]
+            if not isinstance(value, (int, float)) or value < 1 or value != int(value):
+                raise InvalidOptionError(f"{name}={value!r}: give a whole number, 1 or more", code="NB604")
         if space.most_rounds is not None:
             self.most_rounds = space.most_rounds
 
@@ -146,7 +156,8 @@ class Learner(ABC):
         if self.recipe.steps:
             imports.add("from sklearn.pipeline import make_pipeline")
             call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"
-        return "\n".join([*sorted(imports), "", f"model = {call}"])
+        weighted = ["# it was fitted with sample_weight"] if self.problem.weights is not None else []
+        return "\n".join([*sorted(imports), "", *weighted, f"model = {call}"])
 
     @abstractmethod
     def fit_fold(
@@ -188,4 +199,5 @@ def weight_argument(model: Any, weights: NDArray[Any] | None) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> str:
-    return repr(value.item() if hasattr(value, "item") else value)
+    plain = value.item() if hasattr(value, "item") else value
+    return f"float('{plain}')" if isinstance(plain, float) and not math.isfinite(plain) else repr(plain)

@@ -81,13 +81,17 @@ def prepare_refinement(
     usual = [name for name in _USUAL.get(objective.model or "", ()) if name in free]
     chosen = list(names or usual or free)
     wrong = [name for name in chosen if name not in numeric]
-    if wrong or not chosen:
+    if wrong:
         known = ", ".join(numeric) or "none"
-        word = wrong[0] if wrong else "nothing"
         raise InvalidOptionError(
-            f"{word} is no numeric parameter of {parent}; there are {known}", code="NB415"
+            f"{wrong[0]} is no numeric parameter of {parent}; there are {known}", code="NB415"
         )
     grid = {name: _values(best.params[name], numeric[name]) for name in chosen}
+    if all(len(values) == 1 for values in grid.values()):
+        raise InvalidOptionError(
+            f"{parent} has no number that could be finer: its ranges leave the best one no neighbour",
+            code="NB415",
+        )
     centre = dict(best.params)
 
     def finish(study: optuna.Study) -> None:

@@ -152,6 +152,12 @@ def read_range(name: str, value: Any) -> BaseDistribution | None:
             raise InvalidOptionError(
                 f"{name}: the list of choices is empty; give one value at least", code="NB604"
             )
+        if odd := [it for it in value if not (it is None or isinstance(it, (bool, int, float, str)))]:
+            raise InvalidOptionError(
+                f"{name}: {odd[0]!r} cannot be a choice, only numbers, text, True, False and None can:"
+                " choose by a name in a %%tune cell",
+                code="NB604",
+            )
         return CategoricalDistribution(value)
     if not isinstance(value, tuple):
         return None

@@ -33,6 +33,9 @@ SPLIT = [(range(60), range(60, 90))]
         ({"X": None, "y": None, "data": {"a": 1}, "target": "a"}, "data is a dict: give a DataFrame"),
         ({"model": Pipeline([])}, "the Pipeline is empty"),
         ({"fold_jobs": 0}, "give 1 or more"),
+        ({"fix": {"n_estimators": 5.5}}, "n_estimators=5.5: give a whole number"),
+        ({"fix": {"n_estimators": "5"}}, "n_estimators='5': give a whole number"),
+        ({"space": {"max_depth": [(2,), (3,)]}}, "only numbers, text, True, False and None can"),
         (
             {"X": pd.DataFrame({"a[0]": X[:, 0]})},
             "no \\[, \\] or < in the name of a column, as in 'a\\[0\\]'",

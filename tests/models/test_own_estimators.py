@@ -134,3 +134,11 @@ def test_columns_of_text_may_mix_types_have_gaps_of_pandas_or_be_empty(tuned, te
     handle = tuned(model, X, y, **QUICK)
     assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
     assert len(handle.best_model.predict(X)) == 200
+
+
+def test_the_printed_code_says_that_rows_had_weights_and_writes_numbers_that_are_none(tuned, cancer):
+    X, y = cancer
+    model = XGBClassifier(missing=float("inf"))
+    code = tuned(model, X, y, sample_weight=np.ones(len(y)), **QUICK).study.user_attrs["code"]
+    assert "# it was fitted with sample_weight\nmodel = XGBClassifier(" in code
+    assert "    missing=float('inf')," in code

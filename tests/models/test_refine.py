@@ -83,6 +83,16 @@ def test_a_parameter_that_was_fixed_stays_as_it_is_unless_it_is_named(storage):
     assert {trial.params["k"] for trial in named.study.trials} == {36, 38, 40, 42, 44}
 
 
+@pytest.mark.parametrize("space", [(1, 1), (2, 3)])
+def test_a_grid_of_one_point_is_refused(storage, space):
+    def objective(trial):
+        return trial.suggest_int("k", *space)
+
+    parent = tune(objective, name="flat", trials=2, seed=1, storage=storage, wait=True)
+    with pytest.raises(InvalidOptionError, match="no number that could be finer"):
+        refine_study(parent)
+
+
 def test_a_value_outside_of_its_range_is_not_tried():
     from optuna_nb.models.refine import _values
 
