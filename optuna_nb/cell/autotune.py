@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
+from optuna_nb.cell.comparing import DEFAULT_TRIALS, compare
 from optuna_nb.cell.options import SAMPLERS, by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
-from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, Prepared, prepare
-from optuna_nb.models.comparison import Comparison
+from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, prepare
 from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from optuna_nb.records import Objective
     from optuna_nb.tuning.handle import StudyHandle
-
-DEFAULT_TRIALS = 50
 
 
 def autotune(
@@ -158,7 +156,7 @@ def autotune(
     )
     check(options)
     if isinstance(model, (list, tuple)):
-        comparison = _compare(asked, options, name, refine=refine)
+        comparison = compare(asked, options, name, _start, refine=refine)
         return comparison.wait() if wait else comparison
     prepared = prepare(asked)
     print(prepared.text)  # noqa: T201 - what was found and what is searched
@@ -177,52 +175,6 @@ def autotune(
         return refine_study(handle.wait(), wait=True)
     threading.Thread(target=_refine_later, args=(handle,), name="optuna_nb refine", daemon=True).start()
     return handle
-
-
-def _compare(asked: AutotuneOptions, options: TuneOptions, name: str | None, *, refine: bool) -> Comparison:
-    if options.more or options.timeout or refine:
-        raise InvalidOptionError(
-            "several models take --trials, of all together: leave --more, --timeout and --refine out",
-            code="NB607",
-        )
-    if not asked.model:
-        raise InvalidOptionError("the list of models is empty: give two names or estimators", code="NB601")
-    made = _prepared_alike(asked)
-    families = [str(prepared.objective.model) for prepared in made]
-    entries = {}
-    for k, prepared in enumerate(made):
-        before = families[:k].count(families[k])
-        key = f"{families[k]}_{before + 1}" if before else families[k]
-        print(prepared.text)  # noqa: T201 - what was found and what is searched
-        entries[key] = (
-            prepared.objective,
-            replace(
-                options,
-                name=f"{name}_{key}" if name else key + prepared.name.removeprefix(families[k]),
-                directions=(prepared.direction,),
-                metric=prepared.metric,
-                model=key,
-            ),
-        )
-    return Comparison(entries, options.trials or DEFAULT_TRIALS, _start).start()
-
-
-def _prepared_alike(asked: AutotuneOptions) -> list[Prepared]:
-    """Prepare several models for one metric.
-
-    Raises:
-        InvalidOptionError: If there is none that they share.
-    """
-    made = [prepare(replace(asked, model=model, refit=False)) for model in asked.model]
-    if {it.metric for it in made} == {"accuracy", "log_loss"}:  # some give no probabilities
-        made = [prepare(replace(asked, model=model, refit=False, metric="accuracy")) for model in asked.model]
-    if len({(it.metric, it.direction) for it in made}) > 1:
-        each = ", ".join(f"{it.objective.model} by {it.metric}" for it in made)
-        raise InvalidOptionError(
-            f"these models do not compare: {each}; take models of one kind, or a --metric for all",
-            code="NB607",
-        )
-    return made
 
 
 def _start(objective: Objective, options: TuneOptions) -> StudyHandle:
