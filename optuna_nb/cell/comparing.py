@@ -64,6 +64,8 @@ def _prepared_alike(asked: AutotuneOptions) -> list[Prepared]:
     Raises:
         InvalidOptionError: If there is none that they share.
     """
+    if hasattr(asked.cv, "__next__"):  # it can be read once only, and each model reads it
+        asked = replace(asked, cv=list(asked.cv))
     made = [prepare(replace(asked, model=model, refit=False)) for model in asked.model]
     if {it.metric for it in made} == {"accuracy", "log_loss"}:  # some give no probabilities
         made = [prepare(replace(asked, model=model, refit=False, metric="accuracy")) for model in asked.model]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
 from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, make_folds, split_holdout
 from optuna_nb.models.metrics import find_metric
 from optuna_nb.models.problem import read_problem
-from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES
+from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES, SklearnLearner
 from optuna_nb.models.spaces import Space, names
 from optuna_nb.models.winner import Winner
 from optuna_nb.records import Objective, Opening
@@ -130,6 +130,8 @@ def prepare(options: AutotuneOptions) -> Prepared:
         fold_jobs=options.fold_jobs,
     )
     rows = (X.to_frame() if X.ndim == 1 else X) if hasattr(X, "iloc") else everything.X
+    if isinstance(learner, SklearnLearner) and hasattr(rows, "columns"):
+        _check_names(rows.columns)
     winner = Winner(evaluation, rows, everything.labels, everything.weights, apart)
 
     def finish(study: Any) -> None:
@@ -155,13 +157,25 @@ def prepare(options: AutotuneOptions) -> Prepared:
     )
 
 
+def _check_names(columns: Any) -> None:
+    """Refuse names that scikit-learn refuses, before the winner's fit does."""
+    if columns.nlevels == 1 and len({isinstance(name, str) for name in columns}) > 1:
+        raise InvalidOptionError(
+            "some columns of X have text for a name, and some do not:"
+            ' X.columns = [f"{it}" for it in X.columns]',
+            code="NB603",
+        )
+
+
 def _own_splits(options: AutotuneOptions) -> list[Any] | None:
     """Return the user's own row numbers, read once; None for a number or a splitter.
 
     Raises:
         InvalidOptionError: If rows are held out, which would give them other numbers.
     """
-    if options.cv is None or isinstance(options.cv, (str, int, float)):
+    if not hasattr(options.cv, "split") and not isinstance(options.cv, Iterable):
+        return None
+    if isinstance(options.cv, str):
         return None
     if options.holdout and (not hasattr(options.cv, "split") or hasattr(options.cv, "test_fold")):
         raise InvalidOptionError(
@@ -209,6 +223,8 @@ def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Sp
         for word, it in (("space", options.space), ("fix", options.fix))
     )
     space = space.overridden(given, fix)
+    if space.fixed.get("bootstrap") is False:  # then a forest samples no rows
+        space = space.overridden({"max_samples": None}, None)
     if not space.params:
         raise InvalidOptionError("every parameter is fixed: leave one free to be tuned", code="NB604")
     return space, fix
@@ -268,8 +284,9 @@ def _identity(
     splits = {**how, "holdout": options.holdout}
     settings = {
         "search space": [space.describe(), *(distribution_to_json(it.distribution) for it in space.params)],
-        "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},
-        "metric": options.metric if callable(options.metric) else metric,
+        "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)}
+        | ({"reading": 2} if learner.extra else {}),  # an estimator's own settings, as they count now
+        "metric": [options.metric, learner.metric.speaks_labels] if callable(options.metric) else metric,
         "splits": {**splits, "seed": options.seed},
         "racing": options.race,
         "problem": str(learner.problem.task),

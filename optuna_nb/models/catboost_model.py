@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import catboost
 import numpy as np
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import infer_dtype
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
@@ -108,11 +108,15 @@ class CatBoostLearner(Learner):
         if not self.recipe.is_users:
             return list(self.problem.categorical)
         rows, _ = self.fold_rows(0)
-        return [name for name in getattr(rows, "columns", ()) if not is_numeric_dtype(rows[name])]
+        texts = ("string", "categorical", "mixed", "mixed-integer")
+        return [
+            name for name in getattr(rows, "columns", ()) if infer_dtype(rows[name], skipna=True) in texts
+        ]
 
     def settle(self, space: Space, by_user: Collection[str]) -> None:
         """Let the library's defaults share the bins of all trials."""
         super().settle(space, by_user)
+        self._check_categories(space.fixed.get("cat_features"))
         self.baseline = {name: space.fixed[name] for name in ("border_count",) if name in space.fixed}
 
     def fit_fold(

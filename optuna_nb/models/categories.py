@@ -30,7 +30,7 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.categories_ = {
             name: sorted(frame[name].dropna().astype(str).value_counts().index[:_MOST]) or [MISSING]
             for name in frame.columns
-            if not (pd.api.types.is_numeric_dtype(frame[name]) or pd.api.types.is_bool_dtype(frame[name]))
+            if _is_text(frame[name])
         }
         return self
 
@@ -47,6 +47,12 @@ class Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             else:
                 frame[str(name)] = pd.Categorical(text.where(text.isin(known), None), categories=known)
         return frame
+
+
+def _is_text(column: pd.Series) -> bool:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column))
 
 
 class Labelled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import model_selection as ms
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.spaces import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,27 +55,31 @@ def make_folds(
     Raises:
         InvalidOptionError: If the rows cannot be split so.
     """
-    asked: tuple[tuple[str, Any], ...] = (("folds", folds), ("repeats", repeats))
-    for what, number in asked:
-        if not isinstance(number, (int, np.integer)) or number < 1:
+    for what, number in (("folds", folds), ("repeats", repeats)):
+        if not is_count(number):
             raise InvalidOptionError(f"{what}={number!r}: give a whole number, 1 or more", code="NB605")
     if isinstance(cv, str):
         raise InvalidOptionError(f"cv={cv!r} is text: give a number of folds or a splitter", code="NB605")
     if cv is None or isinstance(cv, (int, np.integer)):
-        splitter = _by_number(problem, int(folds if cv is None else cv), repeats, seed)
-    elif isinstance(cv, float):
-        splitter = _one_split(problem, cv, seed)
+        splitter = _by_number(problem, int(folds if cv is None else cv), int(repeats), seed)
+    elif isinstance(cv, (float, np.floating)):
+        splitter = _one_split(problem, float(cv), seed)
     elif hasattr(cv, "split"):
-        splitter = _repeatable(cv)
+        splitter = cv
     else:
         splitter = None
     try:
-        pairs = list(cv) if splitter is None else list(splitter.split(problem.X, problem.y, problem.groups))
-        made = [Fold(*(_row_numbers(part, problem.n_rows) for part in pair)) for pair in pairs]
+        made = _split(problem, cv if splitter is None else splitter)
+        again = _split(problem, cv) if hasattr(cv, "split") else made
     except (TypeError, ValueError) as error:
         raise InvalidOptionError(
             f"the rows cannot be split: {str(error).splitlines()[0]}", code="NB605"
         ) from None
+    if not all(np.array_equal(a.score, b.score) for a, b in zip(made, again, strict=False)):
+        raise InvalidOptionError(
+            f"{type(cv).__name__} splits the rows otherwise each time: give it a seed, random_state=0",
+            code="NB605",
+        )
     if not made:
         raise InvalidOptionError(
             "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
@@ -82,15 +87,9 @@ def make_folds(
     return made, _describe(splitter, len(made))
 
 
-def _repeatable(splitter: Any) -> Any:
-    """Refuse a splitter that shuffles otherwise at each run: its scores would not compare."""
-    if getattr(splitter, "random_state", 0) is None and getattr(splitter, "shuffle", True):
-        name = type(splitter).__name__
-        raise InvalidOptionError(
-            f"{name} splits the rows otherwise at each run: give it a seed, random_state=0",
-            code="NB605",
-        )
-    return splitter
+def _split(problem: Problem, by: Any) -> list[Fold]:
+    pairs = by.split(problem.X, problem.y, problem.groups) if hasattr(by, "split") else by
+    return [Fold(*(_row_numbers(part, problem.n_rows) for part in pair)) for pair in pairs]
 
 
 def _row_numbers(rows: Any, count: int) -> NDArray[np.intp]:
@@ -132,13 +131,15 @@ def apart(folds: Sequence[Fold]) -> list[list[int]]:
 
 def split_holdout(problem: Problem, share: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Set rows apart that no trial sees; returns the row numbers that stay, and those apart."""
-    if not isinstance(share, (int, float)) or not 0 < share < 1:
+    if not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
         raise InvalidOptionError(
             f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share!r}",
             code="NB605",
         )
     try:
-        train, apart = next(_one_split(problem, share, seed).split(problem.X, problem.y, problem.groups))
+        train, apart = next(
+            _one_split(problem, float(share), seed).split(problem.X, problem.y, problem.groups)
+        )
     except ValueError as error:
         raise InvalidOptionError(
             f"--holdout {share:g} cannot be set apart: {str(error).splitlines()[0]}", code="NB605"

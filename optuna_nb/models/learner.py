@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.presets import find_space
-from optuna_nb.models.python import imports_of
+from optuna_nb.models.python import imports_of, literal
 from optuna_nb.models.rows import take_rows
+from optuna_nb.models.spaces import is_count
 
 if TYPE_CHECKING:
     import threading
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
-_ROUNDS = frozenset({"n_estimators", "num_boost_round", "iterations", "num_trees", "max_iter", "steps"})
+_ROUNDS = frozenset({"n_estimators", "num_boost_round", "iterations", "num_trees", "steps"})
 CATEGORIES_IMPORT = "from optuna_nb.models.categories import Categories"
 
 
@@ -114,8 +114,7 @@ class Learner(ABC):
         """
         self.settled = frozenset(by_user)
         for name in _ROUNDS & space.fixed.keys():
-            value = space.fixed[name]
-            if not isinstance(value, (int, float)) or value < 1 or value != int(value):
+            if (value := space.fixed[name]) is not None and not is_count(value):
                 raise InvalidOptionError(f"{name}={value!r}: give a whole number, 1 or more", code="NB604")
         if space.most_rounds is not None:
             self.most_rounds = space.most_rounds
@@ -147,12 +146,11 @@ class Learner(ABC):
 
     def write(self, library: str, kind: str, arguments: Mapping[str, Any]) -> str:
         """Write the Python that builds a model, ending with ``model = ...``."""
-        inner = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
+        inner = "".join(f"    {name}={literal(value)},\n" for name, value in arguments.items())
         call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
         imports = {f"from {library} import {kind}", *self.recipe.imports}
         for value in arguments.values():
-            if isinstance(value, BaseEstimator):
-                imports |= imports_of(value)
+            imports |= imports_of(value)
         if self.recipe.steps:
             imports.add("from sklearn.pipeline import make_pipeline")
             call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"
@@ -196,8 +194,3 @@ def weight_argument(model: Any, weights: NDArray[Any] | None) -> dict[str, Any]:
     if isinstance(model, Pipeline):
         return {f"{model.steps[-1][0]}__sample_weight": weights}
     return {"sample_weight": weights}
-
-
-def _literal(value: Any) -> str:
-    plain = value.item() if hasattr(value, "item") else value
-    return f"float('{plain}')" if isinstance(plain, float) and not math.isfinite(plain) else repr(plain)

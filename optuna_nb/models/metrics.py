@@ -7,6 +7,7 @@ that were made before, so that any of them works with every library.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ class Metric:
         scorer: Called with an estimator, rows and target; greater is better.
         is_proper: Whether the score rewards honest probabilities and nothing else.
         speaks_labels: Whether the scorer is the user's own, which sees classes by their labels; those
-            that have a name see class numbers, so that the last class is the one that f1 is of.
+            that have a name, or ask for a class and are told none, see class numbers, so that the last
+            class is the one that f1 is of.
     """
 
     name: str
@@ -126,7 +128,7 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
         function = getattr(metric, "_score_func", metric)
         name = getattr(function, "__name__", type(metric).__name__)
         direction = "minimize" if least else "maximize"
-        return Metric(name, direction, metric, is_proper=name in _PROPER, speaks_labels=True)
+        return Metric(name, direction, metric, name in _PROPER, speaks_labels=not _needs_last_class(metric))
     names = get_scorer_names()
     plain = metric.strip().lower().replace(" ", "_")
     known = _ALIASES.get(plain, plain if plain in names else f"neg_{plain}")
@@ -146,6 +148,13 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     name = known.removeprefix("neg_")
     direction = "minimize" if known.startswith("neg_") else "maximize"
     return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER)
+
+
+def _needs_last_class(scorer: Any) -> bool:
+    """Tell whether a scorer of scikit-learn is of one class, and nobody has said of which."""
+    if not hasattr(scorer, "_score_func") or "pos_label" in getattr(scorer, "_kwargs", {}):
+        return False
+    return "pos_label" in inspect.signature(scorer._score_func).parameters  # noqa: SLF001
 
 
 def target_of(metric: Metric, problem: Problem) -> NDArray[Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _WHOLE = 10**6  # characters: scikit-learn shortens what is longer than 700
+_NUMBERS = "from math import inf, nan"
 
 
 def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -22,9 +26,10 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     codes, imports = [], set()
     for k, step in enumerate(steps, 1):
-        code = step.__repr__(N_CHAR_MAX=_WHOLE) if isinstance(step, BaseEstimator) else repr(step)
-        if _is_python(code):
-            imports |= imports_of(step)
+        code, needed = literal(step), imports_of(step)
+        names = _names(code)
+        if names is not None and names <= {line.split()[-1] for line in needed} | {"inf", "nan"}:
+            imports |= needed | ({_NUMBERS} if names & {"inf", "nan"} else set())
         else:
             code = f"step_{k}"
             imports.add(
@@ -34,16 +39,42 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(codes), tuple(sorted(imports))
 
 
-def imports_of(estimator: Any) -> set[str]:
-    """Return the imports that the code of an estimator needs, with those of the estimators in it."""
-    parts = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    kinds = {type(it) for it in (estimator, *parts) if it is estimator or isinstance(it, BaseEstimator)}
+def literal(value: Any) -> str:
+    """Return the Python of a value."""
+    plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value
+    if isinstance(plain, BaseEstimator):
+        return str(plain.__repr__(N_CHAR_MAX=_WHOLE))
+    if type(plain) is list:
+        return f"[{', '.join(map(literal, plain))}]"
+    if type(plain) is tuple:
+        return f"({', '.join(map(literal, plain))}{',' if len(plain) == 1 else ''})"
+    is_odd = isinstance(plain, float) and not math.isfinite(plain)
+    return f"float('{plain}')" if is_odd else repr(plain)
+
+
+def imports_of(value: Any) -> set[str]:
+    """Return the imports that the code of a value needs: those of the estimators in it."""
+    kinds = {type(it) for it in _estimators(value)}
     return {f"from {kind.__module__.split('._')[0]} import {kind.__name__}" for kind in kinds}
 
 
-def _is_python(code: str) -> bool:
+def _estimators(value: Any) -> Iterator[Any]:
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        yield value
+        for part in value.get_params(deep=False).values():
+            yield from _estimators(part)
+    elif isinstance(value, Mapping):
+        yield from _estimators(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _estimators(part)
+
+
+def _names(code: str) -> set[str] | None:
+    """Return the names that code needs besides those of Python; None where it is no code."""
     try:
-        ast.parse(code, mode="eval")
+        tree = ast.parse(code, mode="eval")
     except SyntaxError:
-        return False
-    return True
+        return None
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return found - vars(builtins).keys()

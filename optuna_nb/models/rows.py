@@ -72,11 +72,6 @@ def _array(X: Any) -> NDArray[np.float64]:
 
 def _frame(X: Any) -> pd.DataFrame:
     frame = (X.to_frame() if getattr(X, "ndim", 2) == 1 else X).reset_index(drop=True)
-    if frame.columns.nlevels > 1 or len({isinstance(name, str) for name in frame.columns}) > 1:
-        raise InvalidOptionError(
-            'the columns of X have names of several kinds: X.columns = [f"{name}" for name in X.columns]',
-            code="NB603",
-        )
     frame.columns = [str(name) for name in frame.columns]
     if len(set(frame.columns)) < frame.shape[1]:
         raise InvalidOptionError("X has two columns of one name: rename one of them", code="NB603")

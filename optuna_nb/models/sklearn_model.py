@@ -17,7 +17,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
-from optuna_nb.models.presets import CLASS_WEIGHT
+from optuna_nb.models.presets import CLASS_WEIGHT, MODELS
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.threads import fitting_threads
 
@@ -95,8 +95,8 @@ class SklearnLearner(Learner):
                 self.defaults = {**self.defaults, name: float(words.get(value, 1.0))}
 
     def takes(self, name: str) -> bool:
-        """Tell whether there is such a parameter."""
-        return name in self._takes or name == CLASS_WEIGHT
+        """Tell whether there is such a parameter; of an estimator that is not known anything may be one."""
+        return self.family not in MODELS or name in self._takes or name == CLASS_WEIGHT
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model, as far as the rows and the user's estimator allow."""

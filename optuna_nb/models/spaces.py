@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from optuna_nb.errors import InvalidOptionError
@@ -190,6 +191,11 @@ def ranges(
             raise InvalidOptionError(f"{name}: {value!r} is no range", code="NB604")
         made.append(Param(name, distribution, (conditions or {}).get(name)))
     return tuple(made)
+
+
+def is_count(value: Any) -> bool:
+    """Tell whether a value is a whole number from 1 on, of whatever type."""
+    return isinstance(value, (int, float, np.number)) and bool(value >= 1 and value == int(value))
 
 
 def names(params: Sequence[Param]) -> list[str]:

@@ -101,10 +101,9 @@ class XGBoostLearner(Learner):
         """Refuse what trials cannot share rows for, and names of columns that XGBoost refuses."""
         super().settle(space, by_user)
         settings = {**self.extra, **space.fixed}
-        if (
-            settings.get("tree_method", "hist") not in ("hist", "auto")
-            or settings.get("booster") == "gblinear"
-        ):
+        choices = {it.name: set(getattr(it.distribution, "choices", ())) for it in space.params}
+        methods = choices.get("tree_method", {settings.get("tree_method", "hist")})
+        if methods - {"hist", "auto"} or "gblinear" in choices.get("booster", {settings.get("booster")}):
             raise InvalidOptionError(
                 "trials share rows that are binned once, which is tree_method='hist' of trees: leave the"
                 " other tree_method or booster out, or write a %%tune cell of your own",

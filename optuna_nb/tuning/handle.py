@@ -34,7 +34,7 @@ from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export
 from optuna_nb.tuning.transfer import transfer
-from optuna_nb.tuning.waiting import runs_elsewhere, wait_for_end
+from optuna_nb.tuning.waiting import runs_elsewhere, until_heard, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -218,6 +218,8 @@ class StudyHandle:
                 live.ask(connection, study_id, Request(verb, argument))
         finally:
             database.close()
+        if verb in ("stop", "stop_now"):  # so that what is asked next waits for its end
+            until_heard(self.snapshot)
         return True
 
     def _restart(self, more: int | None) -> StudyHandle:

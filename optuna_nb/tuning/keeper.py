@@ -60,11 +60,11 @@ class Keeper:
         shown = self._state()
         while not self._ended.wait(TICK_SECONDS):
             try:
+                for request in self._tick():
+                    self._obey(request.verb, request.argument)
                 if (state := self._state()) is not shown:
                     shown = state
                     self._show(state)
-                for request in self._tick():
-                    self._obey(request.verb, request.argument)
             except StorageTroubleError:
                 continue  # the next trial's commit tells the user, and tries again
             except LeaseLostError as error:

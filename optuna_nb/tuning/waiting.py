@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.background import Background
 
 POLL_SECONDS = 0.2
+HEARD_SECONDS = 2.0  # an owner looks four times a second
 
 
 def runs_elsewhere(storage: str, study_name: str) -> bool:
@@ -34,6 +35,13 @@ def runs_elsewhere(storage: str, study_name: str) -> bool:
         found = versions.find_exactly(connection, study_name)
         return found is not None and versions.owner_of(connection, found) not in (None, this_process())
     return False
+
+
+def until_heard(snapshot: Callable[[], StudySnapshot]) -> None:
+    """Wait for a moment until whoever runs a study is stopping it, as was asked."""
+    end = time.monotonic() + HEARD_SECONDS
+    while snapshot().state in (StudyState.RUNNING, StudyState.PAUSED) and time.monotonic() < end:
+        time.sleep(POLL_SECONDS / 4)
 
 
 def wait_for_end(

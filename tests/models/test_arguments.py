@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import PredefinedSplit
+from sklearn.ensemble import AdaBoostClassifier
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold
 from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from optuna_nb.cell.autotune import autotune
@@ -14,6 +17,7 @@ from optuna_nb.tuning import background
 
 X = np.random.default_rng(0).normal(size=(90, 3))
 Y = (X[:, 0] > 0).astype(int)
+TREE = DecisionTreeClassifier()
 SPLIT = [(range(60), range(60, 90))]
 
 
@@ -33,6 +37,9 @@ SPLIT = [(range(60), range(60, 90))]
         ({"X": None, "y": None, "data": {"a": 1}, "target": "a"}, "data is a dict: give a DataFrame"),
         ({"model": Pipeline([])}, "the Pipeline is empty"),
         ({"fold_jobs": 0}, "give 1 or more"),
+        ({"model": "logistic", "X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}, "some do not: X.columns ="),
+        ({"space": {"tree_method": ["hist", "approx"]}}, "leave the other tree_method or booster out"),
+        ({"model": "catboost", "fix": {"cat_features": [0]}}, "names 0, which holds numbers"),
         ({"fix": {"n_estimators": 5.5}}, "n_estimators=5.5: give a whole number"),
         ({"fix": {"n_estimators": "5"}}, "n_estimators='5': give a whole number"),
         ({"space": {"max_depth": [(2,), (3,)]}}, "only numbers, text, True, False and None can"),
@@ -46,6 +53,34 @@ def test_what_cannot_be_is_refused_in_one_line(asked, says):
     with pytest.raises(InvalidOptionError, match=says) as caught:
         prepare(AutotuneOptions(**{"model": "xgboost", "X": X, "y": Y, **asked}))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        (AdaBoostClassifier(), {"fix": {"estimator": TREE}, "space": {"estimator__max_depth": (1, 3)}}),
+        ("svm", {"fix": {"max_iter": -1}}),
+        ("random_forest", {"fix": {"n_estimators": np.int64(10), "bootstrap": False}}),
+        (
+            "xgboost",
+            {"X": pd.DataFrame(X, columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)]))},
+        ),
+        ("xgboost", {"X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}),
+        ("logistic", {"cv": np.int64(3), "holdout": np.float32(0.2)}),
+        ("xgboost", {"X": pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(X[:, 1] > 0)})}),
+        ("logistic", {"y": np.array(["no", "yes"])[Y], "metric": get_scorer("f1")}),
+    ],
+    ids=range(8),
+)
+def test_what_is_unusual_is_taken(tuned, model, asked):
+    handle = tuned(model, **{"X": X, "y": Y, "trials": 3, "folds": 2, **asked})
+    assert {trial.state.name for trial in handle.study.trials} <= {"COMPLETE", "PRUNED"}
+    assert handle.best_model is not None
+
+
+def test_splits_that_can_be_read_once_are_the_same_for_all_models(compare):
+    split = StratifiedKFold(3).split(X, Y)
+    assert len(compare(["logistic", "knn"], name="c", cv=split).table) == 2
 
 
 @pytest.mark.parametrize("name", ["eta", "colsample_bylevel", "n_estimators", "rate_drop", "sample_weight"])

@@ -32,7 +32,11 @@ def test_rows_of_a_group_stay_together_also_in_the_holdout():
 
 
 @pytest.mark.parametrize(
-    ("cv", "count"), [(3, 3), (0.25, 1), (TimeSeriesSplit(4), 4), ([(range(90), range(90, 120))], 1)]
+    ("cv", "count"),
+    [
+        *((3, 3), (np.int64(3), 3), (0.25, 1), (np.float32(0.25), 1), (TimeSeriesSplit(4), 4)),
+        ([(range(90), range(90, 120))], 1),
+    ],
 )
 def test_cv_is_a_number_a_share_a_splitter_or_the_rows_themselves(cv, count):
     folds, _ = make_folds(read_problem(X, Y), cv)
@@ -61,7 +65,8 @@ def test_repeats_split_anew_and_the_seed_decides():
         ([(range(10), range(10, 10**6))], "names row 999999 of"),
         ([(range(10), [])], "a row at least"),
         ([(np.ones(len(Y), dtype=bool), range(10))], "arrays of row numbers"),
-        (KFold(3, shuffle=True), "KFold splits the rows otherwise at each run: give it a seed"),
+        (KFold(3, shuffle=True), "KFold splits the rows otherwise each time: give it a seed"),
+        (object(), "cannot be split"),
         (ShuffleSplit(3), "random_state=0"),
     ],
 )

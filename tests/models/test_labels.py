@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from catboost import CatBoostClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, make_scorer
+from sklearn.metrics import f1_score, get_scorer, make_scorer
 
 LABELS = [np.array(["no", "yes"]), np.array([1, 2]), np.array([0, 1])]
 
@@ -14,6 +14,16 @@ def skewed():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
     return X, (X[:, 0] + rng.normal(scale=0.7, size=400) > 1).astype(int)
+
+
+@pytest.mark.parametrize("metric", [get_scorer("f1"), make_scorer(f1_score)], ids=["known", "made"])
+def test_a_scorer_that_was_told_no_class_is_of_the_last_one(tuned, skewed, metric):
+    X, y = skewed[0], LABELS[1][skewed[1]]
+    found, named = (
+        tuned("logistic", X, y, trials=2, folds=2, metric=it, holdout=0.3) for it in (metric, "f1")
+    )
+    assert found.best_value == named.best_value
+    assert found.study.user_attrs["holdout"] == named.study.user_attrs["holdout"]
 
 
 @pytest.mark.parametrize("metric", ["f1", "precision", "average_precision", "brier_score", "roc_auc"])

@@ -6,10 +6,12 @@ import pytest
 from catboost import CatBoostClassifier
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from optuna_nb.errors import InvalidOptionError
@@ -114,6 +116,40 @@ def test_the_printed_code_brings_all_that_it_needs(tuned, texts, steps):
     exec(handle.study.user_attrs["code"], names)  # noqa: S102 - it is what a reader would run
     model = names["model"].fit(*texts)
     assert np.array_equal(model.predict(texts[0]), handle.best_model.predict(texts[0]))
+
+
+def test_the_printed_code_brings_the_estimators_that_are_in_lists(tuned, iris):
+    voters = [
+        ("tree", DecisionTreeClassifier()),
+        ("line", make_pipeline(StandardScaler(), LogisticRegression())),
+    ]
+    handle = tuned(
+        VotingClassifier(voters), *iris, space={"voting": ["soft", "hard"]}, metric="accuracy", **QUICK
+    )
+    names = {}
+    exec(handle.study.user_attrs["code"], names)  # noqa: S102 - it is what a reader would run
+    assert names["model"].fit(*iris).score(*iris) > 0.9
+
+
+def test_numbers_that_a_step_makes_objects_are_no_categories_for_catboost(tuned, texts):
+    fill = SimpleImputer(strategy="most_frequent").set_output(transform="pandas")
+    handle = tuned(make_pipeline(fill, CatBoostClassifier(iterations=5)), *texts, **QUICK)
+    assert {trial.state.name for trial in handle.study.trials} <= {"COMPLETE", "PRUNED"}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [OrdinalEncoder(categories=[np.arange(3)] * 4), FunctionTransformer(np.log1p)],
+    ids=["array", "ufunc"],
+)
+def test_what_has_no_text_needs_no_name_that_is_not_there(step):
+    from optuna_nb.models.python import written
+
+    codes, imports = written([step, OrdinalEncoder(unknown_value=np.nan, handle_unknown="use_encoded_value")])
+    assert codes[0] == "step_1"
+    names = {"step_1": step}
+    exec("\n".join(imports), names)  # noqa: S102 - it is what a reader would run
+    assert np.isnan(eval(codes[1], names).unknown_value)  # noqa: S307 - likewise
 
 
 def test_a_step_that_has_no_text_is_a_name_in_the_printed_code(tuned, iris):

@@ -62,7 +62,6 @@ def test_strings_and_categories_are_found_and_numbers_are_not():
         (pd.DataFrame({"t": pd.period_range("2020", periods=40, freq="D")}), [0, 1] * 20, "holds times"),
         (pd.DataFrame({"a": X[:, 0]}).replace(0.0, np.inf), [0, 1] * 20, "column 'a' holds infinite"),
         (pd.DataFrame({"a": X[:, 0]}).astype(object), [0, 1] * 20, "numbers as objects: X = X.infer_objects"),
-        (pd.DataFrame({"a": X[:, 0], 0: 1.0}), [0, 1] * 20, "names of several kinds"),
         (np.array([[1.0, "a"]] * 40, dtype=object), [0, 1] * 20, "give a DataFrame"),
         ([[1.0, "a"]] * 40, [0, 1] * 20, "give a DataFrame"),
         (np.ma.masked_equal(X, 3), [0, 1] * 20, "filled"),

@@ -415,7 +415,15 @@ def test_a_finished_grid_adds_nothing_when_it_is_run_again(options, sampler):
 def test_brute_force_goes_on_where_another_value_is_fixed(options):
     options = replace(options, trials=30, sampler="brute")
     pair = make(lambda trial: trial.suggest_int("a", 0, 1) + trial.suggest_int("b", 0, 1))
-    for fix, done in (({"a": 0}, 2), (None, 2), ({}, 4), (None, 4)):
+    for fix, done in (
+        ({"a": 0}, 2),
+        (None, 2),
+        ({"b": 1}, 3),
+        ({"a": 0}, 3),
+        ({}, 4),
+        ({"a": 1}, 4),
+        ({}, 4),
+    ):
         assert api.start(pair, replace(options, fix=fix)).wait().snapshot().done == done
 
 
