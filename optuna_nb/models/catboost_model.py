@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import catboost
 import numpy as np
+import pandas as pd
 from pandas.api.types import infer_dtype
 
 from optuna_nb.errors import InvalidOptionError
@@ -84,6 +85,17 @@ class CatBoostLearner(Learner):
         self.baseline = {}
         self._shared: Shared[tuple[Any, Any]] = Shared()
 
+    def _check_gaps(self) -> None:
+        """Refuse gaps that CatBoost cannot read."""
+        frame = self.problem.X
+        for name in () if self.recipe.is_users else getattr(frame, "columns", ()):
+            if isinstance(frame[name].dtype, pd.BooleanDtype) and frame[name].isna().any():
+                raise InvalidOptionError(
+                    f"column {name!r} holds True, False and gaps, which CatBoost takes as a category only:"
+                    f" X[{name!r}] = X[{name!r}].astype('category')",
+                    code="NB603",
+                )
+
     def _check_categories(self, named: Any) -> None:
         """Refuse to take for numbers what the user's estimator takes for categories."""
         if named is None or self.recipe.is_users:
@@ -117,6 +129,7 @@ class CatBoostLearner(Learner):
         """Let the library's defaults share the bins of all trials."""
         super().settle(space, by_user)
         self._check_categories(space.fixed.get("cat_features"))
+        self._check_gaps()
         self.baseline = {name: space.fixed[name] for name in ("border_count",) if name in space.fixed}
 
     def fit_fold(

@@ -39,6 +39,10 @@ SPLIT = [(range(60), range(60, 90))]
         ({"fold_jobs": 0}, "give 1 or more"),
         ({"model": "logistic", "X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}, "some do not: X.columns ="),
         ({"space": {"tree_method": ["hist", "approx"]}}, "leave the other tree_method or booster out"),
+        (
+            {"model": "catboost", "X": pd.DataFrame({"a": pd.array([True, False, None] * 30)})},
+            r"column 'a' holds True, False and gaps, .* X\['a'\].astype\('category'\)",
+        ),
         ({"model": "catboost", "fix": {"cat_features": [0]}}, "names 0, which holds numbers"),
         ({"fix": {"n_estimators": 5.5}}, "n_estimators=5.5: give a whole number"),
         ({"fix": {"n_estimators": "5"}}, "n_estimators='5': give a whole number"),
@@ -74,7 +78,7 @@ def test_what_cannot_be_is_refused_in_one_line(asked, says):
 )
 def test_what_is_unusual_is_taken(tuned, model, asked):
     handle = tuned(model, **{"X": X, "y": Y, "trials": 3, "folds": 2, **asked})
-    assert {trial.state.name for trial in handle.study.trials} <= {"COMPLETE", "PRUNED"}
+    assert "FAIL" not in {trial.state.name for trial in handle.study.trials}
     assert handle.best_model is not None
 
 
