@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
 from optuna_nb.cell.comparing import DEFAULT_TRIALS, compare
+from optuna_nb.cell.numbers import read_seconds
 from optuna_nb.cell.options import SAMPLERS, by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
@@ -44,7 +45,7 @@ def autotune(
     metric: Any = None,
     trials: int | None = None,
     more: int | None = None,
-    timeout: float | None = None,
+    timeout: float | str | None = None,
     cv: Any = None,
     folds: int | None = None,
     repeats: int | None = None,
@@ -90,7 +91,7 @@ def autotune(
         trials: in total, over all runs; None for 50, or no limit with a timeout. For
             several models, of all together.
         more: how many more than there are.
-        timeout: seconds after which no trial begins.
+        timeout: seconds, or text as ``"5m"``, after which no trial begins.
         cv: number of folds, a share below 1 for one split, or a splitter.
         folds: number of folds; None for 5.
         repeats: how often the rows are split anew; None for once. Where neither this, cv, folds
@@ -143,7 +144,7 @@ def autotune(
         storage=storage or api.default_storage(),
         trials=DEFAULT_TRIALS if trials is None and not more and not timeout else trials,
         more=more,
-        timeout=timeout,
+        timeout=read_seconds(timeout) if isinstance(timeout, str) else timeout,
         sampler=by_name("sampler", sampler, SAMPLERS, {}) if isinstance(sampler, str) else sampler,
         pruner="none",
         seed=seed,

@@ -273,6 +273,15 @@ def _check_numbers(options: TuneOptions) -> None:
         if number is not None and number > LARGEST:
             msg = f"{flag} takes a whole number up to {LARGEST}, not {number}"
             raise InvalidOptionError(msg, code="NB104")
+    for flag, time in (("--timeout", options.timeout), ("--flush-seconds", options.flush_seconds)):
+        if time is not None and not time > 0:
+            raise InvalidOptionError(f"{flag} takes a time above 0, not {time!r}", code="NB104")
+
+
+def _check_texts(**texts: Any) -> None:
+    for what, text in texts.items():
+        if text is not None and not isinstance(text, str):
+            raise InvalidOptionError(f"{what}={text!r} is no text: put it in quotes", code="NB115")
 
 
 def check(options: TuneOptions) -> None:
@@ -281,14 +290,9 @@ def check(options: TuneOptions) -> None:
     Raises:
         InvalidOptionError: one line that names the fix.
     """
+    _check_texts(name=options.name, experiment=options.experiment, notes=options.notes)
     check_name(options.name)
     _check_numbers(options)
-    if options.timeout is not None and not options.timeout > 0:
-        msg = f"--timeout takes a time above 0, not {options.timeout!r}"
-        raise InvalidOptionError(msg, code="NB104")
-    if not options.flush_seconds > 0:
-        msg = f"--flush-seconds takes a time above 0, not {options.flush_seconds!r}"
-        raise InvalidOptionError(msg, code="NB104")
     if options.fix is not None and not all(isinstance(name, str) for name in options.fix):
         msg = "fix takes a dict of values by parameter name, as {'max_depth': 3}"
         raise InvalidOptionError(msg, code="NB113")

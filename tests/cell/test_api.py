@@ -45,6 +45,9 @@ def test_argument_names_are_those_of_the_flags():
     [
         ({"name": ""}, "no name"),
         ({"name": "list"}, "is a verb"),
+        ({"name": 5}, "name=5 is no text"),
+        ({"notes": 5}, "notes=5 is no text"),
+        ({"experiment": ["e"]}, "is no text: put it in quotes"),
         ({"name": "a\nb"}, "no line breaks"),
         ({"trials": 0}, "--trials takes a whole number from 1, not 0"),
         ({"trials": 2.5}, "--trials takes a whole number from 1, not 2.5"),

@@ -140,6 +140,12 @@ def test_models_that_do_not_compare_are_named(compare, models, options, says):
         compare(models, **options)
 
 
+def test_a_time_may_be_written_as_on_the_line(tmp_path):
+    storage = f"sqlite:///{tmp_path}/tuning.db"
+    handle = autotune("logistic", X, Y, timeout="1s", folds=2, storage=storage, wait=True)
+    assert handle.snapshot().note.startswith("stopped after the timeout of 1 s")
+
+
 def test_no_trials_are_not_fifty(tmp_path):
     with pytest.raises(InvalidOptionError, match="--trials takes a whole number from 1"):
         autotune("logistic", X, Y, trials=0, storage=f"sqlite:///{tmp_path}/tuning.db")
