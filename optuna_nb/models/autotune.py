@@ -131,7 +131,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     )
     rows = (X.to_frame() if X.ndim == 1 else X) if hasattr(X, "iloc") else everything.X
     if isinstance(learner, SklearnLearner) and hasattr(rows, "columns"):
-        _check_names(rows.columns)
+        _check_names(rows.columns, has_text=bool(problem.categorical))
     winner = Winner(evaluation, rows, everything.labels, everything.weights, apart)
 
     def finish(study: Any) -> None:
@@ -157,12 +157,12 @@ def prepare(options: AutotuneOptions) -> Prepared:
     )
 
 
-def _check_names(columns: Any) -> None:
+def _check_names(columns: Any, *, has_text: bool) -> None:
     """Refuse names that scikit-learn refuses, before the winner's fit does."""
-    if columns.nlevels == 1 and len({isinstance(name, str) for name in columns}) > 1:
+    several = columns.nlevels > 1 and has_text
+    if several or (columns.nlevels == 1 and len({isinstance(name, str) for name in columns}) > 1):
         raise InvalidOptionError(
-            "some columns of X have text for a name, and some do not:"
-            ' X.columns = [f"{it}" for it in X.columns]',
+            'the names of the columns of X are not all text: X.columns = [f"{it}" for it in X.columns]',
             code="NB603",
         )
 

@@ -93,6 +93,8 @@ def _already_running(name: str, other: Background, options: TuneOptions) -> Stud
     done = handle.snapshot().done
     of = "" if target is None else f" of {target}"
     handle.note = f"{name} is running already: {done}{of} done"
+    if other.control.takes_no_more and done != target:  # its timeout has come
+        handle.note = f"{name} is ending, {done}{of} done: run the cell again after that to go on"
     if advice := advice_on_volatile(other.objective.fingerprint):
         handle.note += f"; {advice}"
     if options.fix is not None and dict(options.fix) != dict(other.options.fix or {}):

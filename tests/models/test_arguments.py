@@ -37,7 +37,11 @@ SPLIT = [(range(60), range(60, 90))]
         ({"X": None, "y": None, "data": {"a": 1}, "target": "a"}, "data is a dict: give a DataFrame"),
         ({"model": Pipeline([])}, "the Pipeline is empty"),
         ({"fold_jobs": 0}, "give 1 or more"),
-        ({"model": "logistic", "X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}, "some do not: X.columns ="),
+        ({"model": "logistic", "X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}, "are not all text: X.columns ="),
+        (
+            {"model": "random_forest", "X": pd.DataFrame({("a", 1): X[:, 0], ("a", 2): "text"})},
+            "are not all text: X.columns =",
+        ),
         ({"space": {"tree_method": ["hist", "approx"]}}, "leave the other tree_method or booster out"),
         (
             {"model": "catboost", "X": pd.DataFrame({"a": pd.array([True, False, None] * 30)})},

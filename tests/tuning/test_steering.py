@@ -117,6 +117,23 @@ def test_more_trials_are_asked_for_while_the_winner_is_fitted(options):
     assert handle.snapshot().done == 8
 
 
+def test_a_cell_that_runs_again_while_the_winner_of_its_time_is_fitted_says_so(options):
+    fitted, ending = threading.Event(), threading.Event()
+
+    def finish(study):
+        ending.set()
+        assert fitted.wait(60)
+
+    timed = replace(options, trials=None, timeout=0.1)
+    objective = replace(make(draw(0)), finish=finish)
+    handle = api.start(objective, timed)
+    assert ending.wait(10)
+    assert "s@1 is ending" in api.start(objective, timed).note
+    fitted.set()
+    before = handle.wait().snapshot().done
+    assert api.start(objective, timed).wait().snapshot().done > before
+
+
 def test_more_trials_are_asked_for_while_a_finished_study_is_looked_at_again(options):
     fitted, ending = threading.Event(), threading.Event()
     fitted.set()
