@@ -6,11 +6,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LeaseLostError, StorageTroubleError
+from optuna_nb.records import StudyState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from optuna_nb.records import Request, StudyState
+    from optuna_nb.records import Request
     from optuna_nb.tuning.control import Control
 
 TICK_SECONDS = 0.25
@@ -57,7 +58,7 @@ class Keeper:
             self._thread.join(timeout)
 
     def _keep(self) -> None:
-        shown = self._state()
+        shown = StudyState.RUNNING  # what the run itself shows first
         while not self._ended.wait(TICK_SECONDS):
             try:
                 for request in self._tick():

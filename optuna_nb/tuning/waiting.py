@@ -38,10 +38,11 @@ def runs_elsewhere(storage: str, study_name: str) -> bool:
 
 
 def until_heard(snapshot: Callable[[], StudySnapshot]) -> None:
-    """Wait for a moment until whoever runs a study is stopping it, as was asked."""
+    """Wait for a moment until whoever runs a study is stopping it, as was asked; what is asked is stored."""
     end = time.monotonic() + HEARD_SECONDS
-    while snapshot().state in (StudyState.RUNNING, StudyState.PAUSED) and time.monotonic() < end:
-        time.sleep(POLL_SECONDS / 4)
+    with contextlib.suppress(StorageError):  # as of a study that is deleted meanwhile
+        while snapshot().state in (StudyState.RUNNING, StudyState.PAUSED) and time.monotonic() < end:
+            time.sleep(POLL_SECONDS / 4)
 
 
 def wait_for_end(

@@ -20,13 +20,15 @@ from optuna_nb.errors import (
     StorageError,
     StudyNotFoundError,
 )
-from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.records import Objective, StudyState, TuneOptions
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
 from optuna_nb.tuning import api, background
 from optuna_nb.tuning.control import Control
+from optuna_nb.tuning.keeper import Keeper
 from optuna_nb.tuning.runner import Runner
+from optuna_nb.tuning.waiting import until_heard
 
 ELSEWHERE = """
 import sys, time
@@ -250,6 +252,28 @@ def test_a_study_says_that_it_stops_or_pauses_while_its_trial_in_flight_runs(opt
         until(lambda state=state: handle.snapshot().state == state)
     gate.opened.set()
     assert handle.wait().snapshot().done == 1
+
+
+def test_a_stop_that_comes_before_the_first_look_is_shown():
+    shown = []
+    keeper = Keeper(
+        Control(3), tick=list, state=lambda: StudyState.STOPPING, show=shown.append, lost=shown.append
+    )
+    keeper.start()
+    until(lambda: shown)
+    keeper.end()
+    assert shown == [StudyState.STOPPING]
+
+
+def test_a_stop_that_was_asked_for_does_not_wait_for_a_study_that_is_deleted_meanwhile():
+    asked = []
+
+    def snapshot():
+        asked.append(True)
+        raise StudyNotFoundError("gone", code="NB401")
+
+    until_heard(snapshot)
+    assert asked == [True]
 
 
 def test_a_study_that_is_gone_is_not_begun_anew_by_its_handle(options):
