@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
-from optuna_nb.cell.comparing import DEFAULT_TRIALS, compare
+from optuna_nb.cell.comparing import compare
 from optuna_nb.cell.numbers import read_seconds
 from optuna_nb.cell.options import SAMPLERS, by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
-from optuna_nb.models.autotune import DEFAULT_SEED, AutotuneOptions, prepare
+from optuna_nb.models.autotune import DEFAULT_SEED, DEFAULT_TRIALS, AutotuneOptions, prepare
 from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT

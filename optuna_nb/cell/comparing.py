@@ -6,14 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.autotune import AutotuneOptions, Prepared, prepare
+from optuna_nb.models.autotune import DEFAULT_TRIALS, AutotuneOptions, Prepared, prepare
 from optuna_nb.models.comparison import Comparison
 
 if TYPE_CHECKING:
     from optuna_nb.models.comparison import Starter
     from optuna_nb.records import TuneOptions
-
-DEFAULT_TRIALS = 50
 
 
 def compare(

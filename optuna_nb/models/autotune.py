@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna_nb.models.learner import Learner
 
 DEFAULT_SEED = 33
+DEFAULT_TRIALS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +224,7 @@ def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Sp
         for word, it in (("space", options.space), ("fix", options.fix))
     )
     space = space.overridden(given, fix)
-    if space.fixed.get("bootstrap") is False:  # then a forest samples no rows
+    if {**learner.extra, **space.fixed}.get("bootstrap") is False:  # then a forest samples no rows
         space = space.overridden({"max_samples": None}, None)
     if not space.params:
         raise InvalidOptionError("every parameter is fixed: leave one free to be tuned", code="NB604")

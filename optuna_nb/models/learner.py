@@ -110,7 +110,7 @@ class Learner(ABC):
             by_user: Names of those that the user has fixed.
 
         Raises:
-            InvalidOptionError: If a fixed one is none.
+            InvalidOptionError: If a fixed number of rounds is no whole number.
         """
         self.settled = frozenset(by_user)
         for name in _ROUNDS & space.fixed.keys():
@@ -119,9 +119,9 @@ class Learner(ABC):
         if space.most_rounds is not None:
             self.most_rounds = space.most_rounds
 
+    @abstractmethod
     def takes(self, name: str) -> bool:
         """Tell whether the model has a parameter of that name; true where nobody can tell."""
-        return bool(name)
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model; what the user's estimator sets itself is not fixed."""

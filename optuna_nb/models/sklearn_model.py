@@ -99,13 +99,11 @@ class SklearnLearner(Learner):
         return self.family not in MODELS or name in self._takes or name == CLASS_WEIGHT
 
     def default_space(self, preset: str) -> Space:
-        """Return the search space of the model, as far as the rows and the user's estimator allow."""
+        """Return the search space of the model, as far as the rows allow."""
         space = super().default_space(preset)
         fewest = min(len(fold.train) for fold in self.folds)
         if self.family == "knn" and fewest < MOST_NEIGHBORS:
             space = space.overridden({"n_neighbors": (1, fewest, "log")}, None)
-        if self.extra.get("bootstrap") is False:  # then a forest samples no rows
-            space = space.overridden({"max_samples": None}, None)
         return space
 
     @cached_property

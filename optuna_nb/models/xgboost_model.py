@@ -55,26 +55,13 @@ _OBJECTIVE = {
 _LOSS = {Task.BINARY: "logloss", Task.MULTICLASS: "mlogloss", Task.REGRESSION: "rmse"}
 _STOPPING = frozenset({"early_stopping_rounds", "callbacks"})  # stopping early is ours
 _NOT_OF_TRAIN = _STOPPING | {
-    "n_jobs",
-    "random_state",
-    "verbosity",
-    "missing",
-    "eval_metric",
-    "enable_categorical",
-}
-_NATIVE = frozenset(  # parameters of the library that its scikit-learn classes do not name
-    {
-        *("lambda_bias", "refresh_leaf", "process_type", "updater", "seed", "seed_per_iteration", "nthread"),
-        *("max_cached_hist_node", "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop"),
-        *(
-            "tweedie_variance_power",
-            "huber_slope",
-            "quantile_alpha",
-            "expectile_alpha",
-            "aft_loss_distribution",
-        ),
-    }
-)
+    "n_jobs", "random_state", "verbosity", "missing", "eval_metric", "enable_categorical",
+}  # fmt: skip
+_NATIVE = frozenset({  # parameters of the library that its scikit-learn classes do not name
+    "lambda_bias", "refresh_leaf", "process_type", "updater", "seed", "seed_per_iteration", "nthread",
+    "max_cached_hist_node", "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop",
+    "tweedie_variance_power", "huber_slope", "quantile_alpha", "expectile_alpha",
+})  # fmt: skip
 
 
 class XGBoostLearner(Learner):
