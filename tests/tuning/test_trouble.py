@@ -5,8 +5,11 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -69,7 +72,19 @@ def test_a_database_of_a_newer_optuna(options, tmp_path):
     assert "update Optuna" in refusal(options)
 
 
-def test_a_database_that_may_not_be_written(options, tmp_path):
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter; pytest closes those of its own whenever it starts."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+def test_a_database_that_may_not_be_written(options, open_folder):
+    closed = open_folder / "closed"
+    closed.mkdir()
+    options = replace(options, storage=f"sqlite:///{closed / 's.db'}")
     api.start(OBJECTIVE, options).wait()
     background.shut_down_all()
     script = textwrap.dedent(
@@ -83,7 +98,7 @@ def test_a_database_that_may_not_be_written(options, tmp_path):
             objective = Objective(lambda trial: 1.0, "", {{"cell": "1"}})
             return api.start(objective, TuneOptions(name="s", storage=url))
 
-        start("sqlite:///{tmp_path.parent}/other.db").wait()  # imports all that is needed
+        start("sqlite:///{open_folder}/other.db").wait()  # imports all that is needed
         if os.geteuid() == 0:  # nothing is read-only for root
             os.setuid(65534)
         try:
@@ -92,13 +107,11 @@ def test_a_database_that_may_not_be_written(options, tmp_path):
             print(error)
         """
     )
-    for entry in tmp_path.iterdir():
+    for entry in closed.iterdir():
         entry.chmod(0o444)
-    tmp_path.chmod(0o555)
-    for folder in (it for it in tmp_path.parents if "pytest-of" in str(it)):
-        folder.chmod(0o711)
+    closed.chmod(0o555)
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    tmp_path.chmod(0o755)
+    closed.chmod(0o755)
     assert "cannot be written: allow writing" in out.stdout, out.stderr
     assert len(out.stdout.strip().splitlines()) == 1
 
