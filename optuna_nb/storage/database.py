@@ -22,6 +22,7 @@ from sqlalchemy.pool import StaticPool
 
 from optuna_nb.errors import FileGoneError, StorageError, StorageTroubleError
 from optuna_nb.storage.column_types import from_json, to_json
+from optuna_nb.storage.write_ahead import use_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,8 +85,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("SELECT count(*) FROM sqlite_master")
-            if not read_only:
-                _use_wal(connection)
         except BaseException:
             connection.close()
             raise
@@ -96,22 +95,6 @@ def _bare(path: Path) -> sqlite3.Connection:
     """Open the file without looking into it, in a tenth of the time."""
     uri = f"file:{quote(os.fsencode(path))}?mode=rw"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    end = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError as error:  # SQLite does not wait for this one by itself
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-    connection.execute("PRAGMA synchronous = NORMAL")
-    # Checkpoints are taken by Database.checkpoint alone: SQLite before 3.51.3 can
-    # lose a commit when one connection checkpoints while another restarts the log.
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
 
 
 class translated:  # noqa: N801 - used like a function
@@ -134,11 +117,18 @@ class translated:  # noqa: N801 - used like a function
 
 
 def _translate(path: Path | Place, error: BaseException) -> None:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DBMOVED:  # where there is no log
+        raise _gone(Path(str(path))) from error
     if isinstance(error, sqlite3.Error):
         raise explain(Path(str(path)), error) from error
     if isinstance(error, UnicodeDecodeError):  # SQLite quotes a damaged schema in its message
         msg = f"{path} is damaged: put a copy of it in its place"
         raise StorageError(msg, code="NB502") from error
+
+
+def _gone(path: Path) -> FileGoneError:
+    found = f"another file is at {path} now: put the one back that was there"
+    return FileGoneError(found if path.exists() else f"{path} is gone: put it back", code="NB503")
 
 
 def explain(path: Path, error: sqlite3.Error) -> StorageError:
@@ -170,11 +160,18 @@ def explain(path: Path, error: sqlite3.Error) -> StorageError:
 
 
 def find_journal(path: Path) -> Path | None:
-    """Return the path if it is a journal of Optuna's ``JournalStorage``, or the first one in that folder."""
+    """Return the path if it is a journal of Optuna's ``JournalStorage``, or the first one in that folder.
+
+    A database that is in use is never opened here: to close it again would take all locks of
+    this process from it, and the next program that reads it would delete its log
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
     try:
         if path.is_dir():
             found = (it for it in sorted(path.iterdir()) if it.is_file() and find_journal(it))
             return next(found, None)
+        if _may_be_locked(path):
+            return None
         with path.open("rb") as file:
             if file.peek(1)[:1] != b"{":  # the folder may be full of large files of other kinds
                 return None
@@ -184,6 +181,13 @@ def find_journal(path: Path) -> Path | None:
     return path if isinstance(first, dict) and "op_code" in first else None
 
 
+def _may_be_locked(path: Path) -> bool:
+    """Tell whether a file belongs to an SQLite database that somebody has open, or had when it was killed."""
+    real = path.resolve()  # SQLite's own files stand beside what a link leads to
+    return real.name.endswith(_BESIDE) or any(real.with_name(real.name + end).exists() for end in _BESIDE)
+
+
+_BESIDE = ("-wal", "-shm", "-journal")
 _LONGEST_FIRST_LINE = 1 << 20
 _PASSING = frozenset(
     {
@@ -212,6 +216,10 @@ class Database:
         self.url = f"sqlite:///{path}"
         self.lock = threading.RLock()
         self.connection = connect(path)
+        with contextlib.ExitStack() as failing, translated(path):
+            failing.callback(self.connection.close)
+            self.without_log = use_log(self.connection, path, BUSY_SECONDS)
+            failing.pop_all()
         self._name = str(path)
         self._identity = path.stat().st_ino
         self.engine = sqlalchemy.create_engine(
@@ -260,16 +268,14 @@ class Database:
         try:
             found = os.stat(self._name)  # noqa: PTH116 - on the path of each trial
         except OSError:
-            msg = f"{self.path} is gone: put it back"
-            raise FileGoneError(msg, code="NB503") from None
+            raise _gone(self.path) from None
         if found.st_ino != self._identity:  # as SQLite itself tells a file that was moved
-            msg = f"another file is at {self.path} now: put the one back that was there"
-            raise FileGoneError(msg, code="NB503")
+            raise _gone(self.path)
         self._checked = now
 
     def sync_fully(self, full: bool) -> None:  # noqa: FBT001 - on or off
         """Choose what a commit survives: with FULL a power cut, with NORMAL a killed process."""
-        if full is not self._full_sync:
+        if full is not self._full_sync and not self.without_log:
             with self.lock:
                 self.connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
             self._full_sync = full

@@ -76,6 +76,10 @@ class StudyDatabase(Protocol):
         """How many letters a column for names takes; None for any."""
 
     @property
+    def without_log(self) -> str:
+        """Why each commit is slow and other programs wait for it; empty where it is as it should be."""
+
+    @property
     def connection(self) -> Connection:
         """The connection, for reading."""
 

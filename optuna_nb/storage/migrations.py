@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
+import secrets
 import sqlite3
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from optuna_nb.storage.database import (
     translated,
 )
 from optuna_nb.storage.dialect import has_table, is_file
+from optuna_nb.storage.placing import put, set_aside_log_without_file
 from optuna_nb.storage.record_rules import create_rules, keep_owners_apart, share_studies
 from optuna_nb.storage.record_tables import RecordBase
 from optuna_nb.storage.schema import FOLLOW_DELETES, STUDY_TABLES, Base, Migration
@@ -84,6 +86,7 @@ PAGE_BYTES = 1024
 
 STEPS: tuple[Step, ...] = (create_study_tables, *RECORD_STEPS, add_workers_to_study_status)
 SERVER_STEPS: tuple[Step, ...] = (*STEPS, share_studies_on_a_server)
+_creating = threading.Lock()
 
 
 def open_database(url: str) -> StudyDatabase:
@@ -113,8 +116,9 @@ def open_file(url: str) -> Database:
             Optuna or of this package.
     """
     path = sqlite_path(url)
-    if not path.exists():
-        _create(path)
+    with _creating:
+        if not path.exists():
+            _create(path)
     database = Database(path)
     try:
         with translated(path):
@@ -128,7 +132,7 @@ def open_file(url: str) -> Database:
 
 def _create(path: Path) -> None:
     """Build the file aside and link it into place whole, so a kill leaves none or all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
         with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
             memory.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -141,9 +145,10 @@ def _create(path: Path) -> None:
             with contextlib.closing(sqlite3.connect(draft)) as target:
                 make_private(draft)
                 memory.backup(target)
-        _set_aside_log_without_file(path)
-        with contextlib.suppress(FileExistsError):  # another kernel was quicker
-            os.link(draft, path)
+        if not path.exists():
+            set_aside_log_without_file(path)
+            with contextlib.suppress(FileExistsError):  # another kernel was quicker
+                put(draft, path)
     except sqlite3.Error as error:
         raise explain(path, error) from error
     except OSError as error:
@@ -154,19 +159,6 @@ def _create(path: Path) -> None:
         raise StorageError(msg, code="NB504") from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _set_aside_log_without_file(path: Path) -> None:
-    """Rename the write-ahead log of a file that was deleted: SQLite would play it into the new one.
-
-    It is kept, as the file may only have been moved, and the log may hold what is not in it.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    aside = path.with_name(f"{path.name}-wal.of-a-deleted-file")
-    with contextlib.suppress(FileNotFoundError):
-        log.rename(aside)
-        if path.exists():  # another kernel was quicker, and the log is its own
-            aside.rename(log)
 
 
 def _optuna_tables(connection: sqlite3.Connection) -> None:

@@ -226,6 +226,7 @@ class ServerDatabase:
 
     largest_step = 2**31 - 1  # Optuna's column for steps is narrower here than on SQLite
     longest_name = 512
+    without_log = ""  # a server has one of its own
 
     def __init__(self, url: str) -> None:
         """Connect to a database that has the tables. See :func:`.migrations.open_database`.

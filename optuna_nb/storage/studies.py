@@ -104,10 +104,12 @@ class StudyStorage(BaseStorage):
     def close(self) -> None:
         """Release all studies and close the database."""
         with self._lock:
-            for study_id in list(self._owned):
-                self.release(study_id)
-            if self._own_database:
-                self.database.close()
+            try:
+                for study_id in list(self._owned):
+                    self.release(study_id)
+            finally:
+                if self._own_database:
+                    self.database.close()
 
     def elapsed(self, study_id: int) -> float:
         """Return the seconds of tuning that are on record for the study."""

@@ -1,4 +1,4 @@
-"""What to tell the user of data that a fingerprint cannot follow, in one line each."""
+"""What the user hears when a study begins, in one line each: of data that is not followed, of slow files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from optuna_nb.tuning.fingerprint import VOLATILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from optuna_nb.storage.dialect import StudyDatabase
 
 _NAMED = 3  # how many things a line lists
 
@@ -24,6 +26,16 @@ def advice_on_volatile(parts: Mapping[str, str]) -> str:
 def advice_on_unseen(unseen: Sequence[str]) -> str:
     """Say in one line what data cannot be looked into; nothing where all can be."""
     return f"changes inside {_listed(unseen)} cannot be seen" if unseen else ""
+
+
+def advice_on_file(database: StudyDatabase) -> str:
+    """Say in one line why a file is slow; nothing where it is not."""
+    if not database.without_log:
+        return ""
+    return (
+        f"{database.path} gets no write-ahead log, as {database.without_log}:"
+        " a local disk is quicker and safer"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, volatile
-from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
+from optuna_nb.tuning.advice import advice_on_file, advice_on_unseen, advice_on_volatile
 from optuna_nb.tuning.background import Background
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
@@ -69,7 +69,11 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
         note = f"{prepared.version.study_name} is finished: every combination has been tried"
     if work.inexact:
         note += f"; a resume cannot be exact with this sampler: {work.inexact}"
-    advice = advice_on_volatile(objective.fingerprint), advice_on_unseen(objective.unseen)
+    advice = (
+        advice_on_volatile(objective.fingerprint),
+        advice_on_unseen(objective.unseen),
+        advice_on_file(storage.database),
+    )
     note = "; ".join(filter(None, (note, executor.about, *advice)))
     return StudyHandle(prepared.version.study_name, options.storage, note=note, starter=start)
 

@@ -242,7 +242,7 @@ class Work:
         return None
 
     def _close(self) -> None:
-        with contextlib.suppress(LeaseLostError):
+        with contextlib.suppress(LeaseLostError, FileGoneError):
             self.storage.close()
 
 
