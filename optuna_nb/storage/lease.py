@@ -74,7 +74,8 @@ def same_machine(owner: Owner) -> bool:
 def is_alive(owner: Owner) -> bool | None:
     """Tell whether the owner runs; None where only its heartbeat can say."""
     if owner.host != host_name():
-        return False if same_machine(owner) else None  # this machine was started anew
+        same_boot = owner.host.split(" ")[:2] == host_name().split(" ")[:2]  # of another container
+        return None if same_boot or not same_machine(owner) else False  # this machine was started anew
     try:
         process = psutil.Process(owner.pid)
         if abs(process.create_time() - owner.pid_started) > 1 or process.status() == psutil.STATUS_ZOMBIE:
@@ -105,7 +106,7 @@ def acquire(database: StudyDatabase, study_id: int, lease_seconds: float = LEASE
             )
             owner, beat = _read(connection, study_id)
             alive = False if owner is None else _lives(connection, study_id, owner)
-            if not alive and alive is not None:
+            if alive is False:
                 return _take(database, connection, study_id, died=owner is not None)
         assert owner is not None  # noqa: S101 - a study without owner was taken above
         if alive or _beats(database, study_id, beat, lease_seconds):

@@ -1,8 +1,8 @@
 """A runner in a daemon thread of this process, and the end of it when the kernel ends.
 
-A kernel restart leaves about 2.3 s for everything: the thread is asked to stop
-and waited for at most 0.7 s, then the study is let go of in mid-trial. It is a
-daemon, as with another kind of thread ``atexit`` would never run.
+A kernel restart leaves about 2.3 s for everything: the threads are asked to stop
+and waited for at most 0.7 s, all together, then each study is let go of in mid-trial.
+They are daemons, as with another kind of thread ``atexit`` would never run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import atexit
 import builtins
 import sys
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -167,8 +168,9 @@ def shut_down_all(seconds: float = JOIN_SECONDS) -> None:
         _studies.clear()
     for background in backgrounds:
         background.control.stop()
+    end = time.monotonic() + seconds
     for background in backgrounds:
-        background.shut_down(seconds)
+        background.shut_down(max(0.0, end - time.monotonic()))
     atexit.unregister(end_with_process)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from optuna_nb.errors import LeaseLostError, StorageTroubleError
+from optuna_nb.errors import LeaseLostError, StorageError
 from optuna_nb.records import StudyState
 
 if TYPE_CHECKING:
@@ -66,9 +66,13 @@ class Keeper:
                 if (state := self._state()) is not shown:
                     shown = state
                     self._show(state)
-            except StorageTroubleError:
-                continue  # the next trial's commit tells the user, and tries again
             except LeaseLostError as error:
+                self._lost(error)
+                self._control.stop()
+                return
+            except StorageError:
+                continue  # the next trial's commit tells the user, and tries again
+            except Exception as error:  # noqa: BLE001 - without beats others would take the study
                 self._lost(error)
                 self._control.stop()
                 return

@@ -2,10 +2,16 @@
 
 import signal
 import sqlite3
+import threading
 import time
 from contextlib import closing
 
+import optuna
 import pytest
+
+from optuna_nb.errors import LeaseLostError, LockedStudyError
+from optuna_nb.storage import lease
+from optuna_nb.storage.studies import StudyStorage
 
 
 def numbers_in(path):
@@ -130,3 +136,37 @@ def test_the_study_of_a_killed_owner_is_free_at_once(nursery, path):
     heir = nursery.spawn("harness.rivals:succeed", path=str(path), lease_seconds=60)
     assert heir.hear()["seconds"] < 1
     assert heir.hear() == [0, 1]
+
+
+def test_an_owner_in_another_container_of_this_machine_is_asked_by_its_heartbeat(storage, path):
+    study = optuna.create_study(storage=storage, study_name="s")
+    storage.acquire(study._study_id)
+    node, boot, _ = lease.host_name().split(" ")
+    storage.database.connection.execute(
+        "UPDATE study_status SET host = ?, pid = 1", (f"{node} {boot} pid:[1]",)
+    )
+    ended = threading.Event()
+
+    def beat():
+        while not ended.wait(0.05):
+            list(storage.tick(study._study_id))
+
+    beats = threading.Thread(target=beat)
+    with closing(StudyStorage(f"sqlite:///{path}")) as other:
+        beats.start()
+        try:
+            with pytest.raises(LockedStudyError, match="another kernel"):
+                lease.acquire(other.database, study._study_id, lease_seconds=2 * lease.BEAT_SECONDS)
+        finally:
+            ended.set()
+            beats.join()
+        assert lease.acquire(other.database, study._study_id, lease_seconds=0.2).succeeded_dead_owner
+        with pytest.raises(LeaseLostError):
+            study.tell(study.ask(), 1.0)
+    storage._owned.clear()
+
+
+def test_an_owner_before_this_machine_was_started_anew_is_gone():
+    node, _, space = lease.host_name().split(" ")
+    assert lease.is_alive(lease.Owner(f"{node} another-boot {space}", 1, 0.0)) is False
+    assert lease.is_alive(lease.Owner("elsewhere another-boot pid:[1]", 1, 0.0)) is None

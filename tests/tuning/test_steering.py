@@ -265,6 +265,21 @@ def test_a_stop_that_comes_before_the_first_look_is_shown():
     assert shown == [StudyState.STOPPING]
 
 
+def test_beats_go_on_after_an_error_of_the_database_and_end_the_run_after_any_other():
+    errors = [StorageError("odd"), RuntimeError("a mistake")]
+    lost = []
+
+    def tick():
+        raise errors.pop(0)
+
+    control = Control(3)
+    keeper = Keeper(control, tick=tick, state=lambda: StudyState.RUNNING, show=print, lost=lost.append)
+    keeper.start()
+    until(lambda: control.is_stopping)
+    keeper.end()
+    assert [str(error) for error in lost] == ["a mistake"]
+
+
 def test_a_stop_that_was_asked_for_does_not_wait_for_a_study_that_is_deleted_meanwhile():
     asked = []
 
