@@ -12,6 +12,7 @@ import __future__
 
 import ast
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from optuna_nb.cell.dependencies import examine_twice
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _FUTURE_FLAGS = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_OF_IPYTHON = re.compile(r"_i{1,3}|_ih|_i\d+|_\d+")  # what was typed, and what cells showed
 _REFUSED_MAGICS = {
     "debug": "asks for input, which a trial in the background cannot",
     "pdb": "asks for input, which a trial in the background cannot",
@@ -201,4 +203,4 @@ def _compile(shell: InteractiveShell, tree: ast.Module, raw: str) -> CodeType:
 def _is_users(shell: InteractiveShell, name: str, value: object) -> bool:
     """Whether a name is the user's, rather than one of IPython's own (as ``%who`` tells them apart)."""
     hidden = shell.user_ns_hidden
-    return not name.startswith("_i") and not (name in hidden and hidden[name] is value)
+    return _OF_IPYTHON.fullmatch(name) is None and not (name in hidden and hidden[name] is value)

@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.evaluation import SETTING
 from optuna_nb.records import Opening
-from optuna_nb.tuning.hashing import combine
+from optuna_nb.tuning.plain_data import combine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

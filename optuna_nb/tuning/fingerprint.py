@@ -16,14 +16,10 @@ import ast
 import builtins
 import enum
 import functools
-import importlib.util
 import inspect
-import os
-import sysconfig
 import textwrap
 import tokenize
 from dataclasses import dataclass
-from pathlib import Path
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -35,9 +31,13 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.tuning.hashing import ContentHasher, combine, type_name
+from optuna_nb.tuning.fitted import asks_what_was_learned
+from optuna_nb.tuning.hashing import ContentHasher, type_name
 from optuna_nb.tuning.observer import log_metrics, trial_event
+from optuna_nb.tuning.plain_data import combine
 from optuna_nb.tuning.syntax import digest_of_source, digest_of_tree, outside_reads, reads_of_code
+from optuna_nb.tuning.user_files import is_user_file, local_imports, note_folder
+from optuna_nb.tuning.wrapping import functions_behind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,10 +59,9 @@ _LIBRARY_CODE = (FunctionType, BuiltinFunctionType, MethodDescriptorType, Wrappe
 _HEAP_TYPE = 1 << 9  # the flag of a class that a class statement made
 _OURS = (log_metrics, trial_event)  # a cell has them anyway, whether or not it imports them
 _TOOLS = frozenset(  # packages of what holds no data: streams, locks, widgets
-    {"IPython", "_io", "_thread", "asyncio", "ipykernel", "ipywidgets", "optuna", "threading", "traitlets"}
+    {"IPython", "_io", "_thread", "asyncio", "ipykernel", "ipywidgets", "threading", "traitlets"}
 )
 VOLATILE = "changed by the trials"  # stands for the hash of data that the trials themselves change
-_PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
@@ -174,13 +173,14 @@ def examine(
         frozen: a namespace that changes, and what functions are to find in place of it.
     """
     tree = ast.parse(code)
+    note_folder()
     survey = _Survey(namespace, frozen)
     survey.add("cell", digest_of_tree(tree))
     survey.follow(outside_reads(tree), namespace)
-    for name, path in _local_imports(tree):
-        survey.add(f"import {name}", digest_of_tree(ast.parse(path.read_bytes())))
+    for name, module in local_imports(tree):
+        survey.add(f"import {name}", digest_of_tree(module))
     parts = survey.finish()
-    return Examination(parts, tuple(survey.hasher.opaque))
+    return Examination(parts, survey.opaque)
 
 
 class _Survey:
@@ -193,9 +193,11 @@ class _Survey:
     ) -> None:
         self._frozen = frozen
         self.hasher = ContentHasher(self._name_code)
+        self._fitted = ContentHasher(self._name_code, fitted=True)
         self._home = namespace
         self._found: dict[str, set[bytes]] = {}  # part -> digests; two lambdas have one name
-        self._waiting: list[tuple[str, Any]] = []
+        self._waiting: list[tuple[str, Any, set[str]]] = []  # label, value, what is read of it
+        self._whole: dict[int, ModuleType] = {}  # modules of which all counts
         self._digests: dict[int, tuple[object, bytes]] = {}  # of functions and classes, by id
 
     def add(self, part: str, digest: bytes) -> None:
@@ -211,9 +213,23 @@ class _Survey:
             if vars(builtins).get(name, self) is value or any(value is ours for ours in _OURS):
                 continue
             label = name if self._is_home(names) else f"{names.get('__name__', '?')}.{name}"
-            self._waiting.append((label, value))
-            if issubclass(type(value), ModuleType) and _is_user_file(getattr(value, "__file__", None)):
-                self.follow({attribute: set() for attribute in reads[name]}, vars(value))
+            self._waiting.append((label, value, reads[name]))
+            if issubclass(type(value), ModuleType) and is_user_file(getattr(value, "__file__", None)):
+                self._follow_module(value, reads[name])
+
+    def _follow_module(self, module: Any, attributes: set[str]) -> None:
+        """Note what is read of a module: ``"f"``, ``"inner.f"``, or all of it where it is handed on."""
+        if "" in attributes:
+            if id(module) in self._whole:
+                return
+            self._whole[id(module)] = module
+            names = {name: {""} for name in vars(module) if not name.startswith("__")}
+        else:
+            names = {}
+            for attribute in attributes:
+                name, _, inner = attribute.partition(".")
+                names.setdefault(name, set()).add(inner)
+        self.follow(names, vars(module))
 
     def finish(self) -> dict[str, str]:
         """Follow all names, also those that are found on the way, and sum up."""
@@ -224,24 +240,32 @@ class _Survey:
             for part, digests in self._found.items()
         }
 
-    def _look_at(self, label: str, value: Any) -> None:
+    def _look_at(self, label: str, value: Any, attributes: set[str]) -> None:
         kind = type(value)  # not isinstance, as a proxy may answer that as it likes, or raise
-        cached = _cached_function(value)
+        inner = [it for it in functions_behind(value) if self._is_user_code(it)]
         if issubclass(kind, FunctionType | type) and self._is_user_code(value):
             self.add(f"{'class' if issubclass(kind, type) else 'def'} {label}", self.digest_of_code(value))
-        elif cached is not None and self._is_user_code(cached):
-            self.add(f"def {label}", combine(type_name(kind), self.digest_of_code(cached)))
+        elif inner:
+            self.add(f"def {label}", combine(type_name(kind), *map(self.digest_of_code, inner)))
         elif issubclass(kind, (ModuleType, type, *_LIBRARY_CODE)):
             self.add(f"import {label}", combine(_qualified(value)))
         else:
-            self.add(f"data {label}", self.hasher.digest(value, label))
+            hasher = self._fitted if asks_what_was_learned(attributes) else self.hasher
+            self.add(f"data {label}", hasher.digest(value, label))
+
+    @property
+    def opaque(self) -> tuple[str, ...]:
+        """What counts by its type alone."""
+        return tuple(dict.fromkeys([*self.hasher.opaque, *self._fitted.opaque]))
 
     def _name_code(self, value: Any) -> str:
         """Name code that data holds; code of the user gets a part of its own."""
         name = _qualified(value)
-        if isinstance(value, FunctionType | type) and self._is_user_code(value):
-            own = value.__module__ == self._home.get("__name__", "builtins")
-            self._waiting.append((value.__qualname__ if own else name, value))
+        for code in (value, *functions_behind(value)):
+            if isinstance(code, FunctionType | type) and self._is_user_code(code):
+                own = code.__module__ == self._home.get("__name__", "builtins")
+                label = code.__qualname__ if own else _qualified(code)
+                self._waiting.append((label, code, {""}))
         return name
 
     def _is_home(self, names: Mapping[str, object]) -> bool:
@@ -251,12 +275,12 @@ class _Survey:
         if isinstance(code, FunctionType):
             names = code.__globals__
             is_local = names is self._home or names.get("__name__") == "__main__"
-            return is_local or _is_user_file(code.__code__.co_filename)
+            return is_local or is_user_file(code.__code__.co_filename)
         if code.__module__ in {"__main__", self._home.get("__name__")}:
             return True
         if code.__module__ == "builtins":  # of a namespace without a name
             return bool(code.__flags__ & _HEAP_TYPE) and vars(builtins).get(code.__name__) is not code
-        return _is_user_file(_file_of_class(code))
+        return is_user_file(_file_of_class(code))
 
     # ---------------------------------------------------------------- code
 
@@ -324,8 +348,8 @@ class _Survey:
             return combine(type_name(kind), self._digest_of_member(member.__func__, path))
         if issubclass(kind, functools.cached_property):
             return combine("cached property", self._digest_of_member(member.func, path))
-        if (cached := _cached_function(member)) is not None:
-            return combine("cached function", self._digest_of_member(cached, path))
+        if inner := [it for it in functions_behind(member) if self._is_user_code(it)]:
+            return combine("wrapped function", *map(self.digest_of_code, inner))
         return self.hasher.digest(member, path)
 
 
@@ -335,58 +359,8 @@ def _qualified(value: Any) -> str:
     return f"{getattr(value, '__module__', None)}.{getattr(value, '__qualname__', type_name(type(value)))}"
 
 
-def _cached_function(value: Any) -> FunctionType | None:
-    """Find the function behind ``functools.lru_cache`` and the like."""
-    if issubclass(type(value), FunctionType | type | ModuleType) or not callable(value):
-        return None
-    wrapped = inspect.getattr_static(value, "__wrapped__", None)
-    return wrapped if type(wrapped) is FunctionType else None
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_user_file_in(path: str, folder: str) -> bool:
-    full = os.path.realpath(path)
-    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _PACKAGE)
-    if any(full.startswith(os.path.realpath(library) + os.sep) for library in libraries):
-        return False
-    is_inside = full.startswith(os.path.realpath(folder) + os.sep)
-    return is_inside and not {"site-packages", "dist-packages"} & set(Path(full).parts)
-
-
-def _is_user_file(path: str | None) -> bool:
-    """Whether a file is in the working folder, and no library's."""
-    try:
-        return bool(path) and not str(path).startswith("<") and _is_user_file_in(str(path), str(Path.cwd()))
-    except (OSError, ValueError):  # the working folder is gone, or this is no path
-        return False
-
-
 def _file_of_class(kind: type) -> str | None:
     try:
         return inspect.getfile(kind)
     except (OSError, TypeError):
         return None
-
-
-def _file_of_module(name: str) -> Path | None:
-    """Find the file of a module of the user's; None for a library. Imports parent packages."""
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    return (
-        Path(spec.origin)
-        if spec and spec.origin and _is_user_file(spec.origin) and spec.origin.endswith(".py")
-        else None
-    )
-
-
-def _local_imports(tree: ast.AST) -> Iterator[tuple[str, Path]]:
-    """Find the modules of the working folder that a cell itself imports."""
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module]
-        for name in names:
-            if (path := _file_of_module(name)) is not None:
-                yield name, path

@@ -1,10 +1,10 @@
 """Hash what a value holds, so that equal data means an equal hash in every process.
 
 Arrays, tables, sparse matrices and containers count by content, whatever their
-memory layout; sets and dicts in any order. An estimator counts by its parameters,
-as an objective fits it anew. Any other object counts by its attributes. What
-cannot be looked into counts by its type alone and is listed in ``opaque``, and so
-are random generators, whose state a trial moves on.
+memory layout; sets and dicts in any order. An estimator counts by its parameters, as an
+objective fits it anew, and on demand by what it has learned. Any other object counts
+by its attributes. What cannot be looked into counts by its type alone and is listed
+in ``opaque``, and so are random generators, whose state a trial moves on.
 
 Nothing here depends on ``id``, ``hash`` or ``repr`` of unknown objects, and nothing
 raises: an object that refuses to be read is opaque.
@@ -27,22 +27,26 @@ import sys
 import types
 import uuid
 from array import array
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optuna_nb.tuning.fitted import learned_by
 from optuna_nb.tuning.native_data import native_parts
+from optuna_nb.tuning.plain_data import (
+    combine,
+    digest_of_bytes,
+    digest_of_long,
+    digest_of_plain,
+    digest_of_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-_SIZE = 16  # bytes of a digest
-_BLOCK = 1 << 20  # bytes that are copied at once, where an array is not contiguous
 _DEEP = 80  # levels; deeper values are opaque
-_LONG = 32  # items from which on a list of one type is hashed as one block
 _PRINTED = (
     *(dt.date, dt.time, dt.timedelta, dt.timezone),
     *(decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID, range, slice, np.dtype, np.ufunc),
@@ -59,30 +63,22 @@ _CODE = (
 )
 
 
-def combine(*digests: bytes | str) -> bytes:
-    """Hash several digests or words into one; their borders count."""
-    hasher = blake2b(digest_size=_SIZE)
-    for digest in digests:
-        data = digest.encode("utf-8", "surrogatepass") if isinstance(digest, str) else digest
-        hasher.update(len(data).to_bytes(8, "little"))
-        hasher.update(data)
-    return hasher.digest()
-
-
 class ContentHasher:
     """Hashes values. One per fingerprint; not for several threads.
 
     Args:
         name_code: called for each function, class or module that data holds; returns what
             identifies it.
+        fitted: whether what an estimator has learned counts.
 
     Attributes:
         opaque: what counted by type alone, as ``"path: type"``.
     """
 
-    def __init__(self, name_code: Callable[[Any], str]) -> None:
+    def __init__(self, name_code: Callable[[Any], str], *, fitted: bool = False) -> None:
         self.opaque: list[str] = []
         self._name_code = name_code
+        self._fitted = fitted
         self._active: dict[int, int] = {}  # id -> depth of the values that are being hashed
         self._done: dict[int, tuple[object, bytes]] = {}  # the value is kept, so that its id stays its own
 
@@ -93,7 +89,7 @@ class ContentHasher:
             value: anything; it is not changed.
             path: what to call it in ``opaque``.
         """
-        plain = _digest_of_plain(value)
+        plain = digest_of_plain(value)
         if plain is not None:
             return plain
         key = id(value)
@@ -139,6 +135,11 @@ class ContentHasher:
             return combine("enum", self._name_code(kind), value.name)
         if isinstance(value, logging.Logger):
             return combine(name, value.name)
+        if (said := _said_by_optuna(value, name)) is not None:
+            return combine(name, self.digest(said, path))
+        if name == "optuna_nb.tuning.handle.StudyHandle":  # its trials may be more each time
+            self.opaque.append(f"{path}: optuna_nb.StudyHandle")
+            return combine(name, value.study_name)
         if isinstance(value, _SEALED) or name.partition(".")[0] in _SEALED_PACKAGES:
             return self._digest_of_opaque(value, path)
         if isinstance(value, types.MethodType):
@@ -149,7 +150,8 @@ class ContentHasher:
         if isinstance(inner := getattr(value, "__wrapped__", None), types.FunctionType) and callable(value):
             return combine(name, self.digest(inner, path))  # functools.lru_cache and the like
         if hasattr(kind, "get_params") and isinstance(params := value.get_params(deep=False), dict):
-            return combine("estimator", self._name_code(kind), self.digest(params, path))
+            counts = learned_by(value, params) if self._fitted else params
+            return combine("estimator", self._name_code(kind), self.digest(counts, path))
         if hasattr(kind, "__array__") and not hasattr(kind, "__dask_graph__"):
             return combine(
                 name, str(getattr(value, "schema", "")), self._digest_of_foreign_array(value, path)
@@ -161,6 +163,8 @@ class ContentHasher:
         return combine("object", self._name_code(kind), *(items or ()), "state", *(state or ()))
 
     def _digests_of_items(self, value: Any, path: str) -> list[bytes] | None:
+        if type(value) is dict and (block := digest_of_long(value)):
+            return [block]
         if isinstance(value, dict | types.MappingProxyType):
             pairs = [
                 combine(
@@ -173,7 +177,7 @@ class ContentHasher:
         if isinstance(value, set | frozenset):
             return sorted(self.digest(item, path) for item in value)
         if isinstance(value, list | tuple | collections.deque):
-            block = _digest_of_long(value)
+            block = digest_of_long(value)
             return (
                 [block]
                 if block
@@ -219,10 +223,8 @@ class ContentHasher:
             return combine(header, self._digest_of_objects(array.ravel().tolist(), path))
         if array.dtype.char in "gG":  # numbers with bytes that hold nothing
             high = array.astype("c16" if array.dtype.char == "G" else "f8")
-            return combine(
-                header, _digest_of_bytes(high), _digest_of_bytes((array - high).astype(high.dtype))
-            )
-        return combine(header, _digest_of_bytes(array))
+            return combine(header, digest_of_bytes(high), digest_of_bytes((array - high).astype(high.dtype)))
+        return combine(header, digest_of_bytes(array))
 
     def _digest_of_objects(self, items: list[Any], path: str) -> bytes:
         """Hash a column of objects; text, with or without gaps, in one go."""
@@ -230,7 +232,7 @@ class ContentHasher:
         if len(gaps) < len(items):
             text = [item for item in items if type(item) is str] if gaps else items
             rest = [self.digest(items[index], path) for index in gaps]
-            return combine("text", np.array(gaps, dtype=np.int64).tobytes(), _digest_of_text(text), *rest)
+            return combine("text", np.array(gaps, dtype=np.int64).tobytes(), digest_of_text(text), *rest)
         return combine("objects", *(self.digest(item, path) for item in items))
 
     def _digest_of_table(self, value: Any, path: str) -> bytes | None:  # noqa: PLR0911 - one line per kind
@@ -292,6 +294,15 @@ class ContentHasher:
         return combine(kind, self._digest_of_objects(np.asarray(column, dtype=object).tolist(), path))
 
 
+def _said_by_optuna(value: Any, name: str) -> object:
+    """Return what a distribution or a trial of Optuna says, times left out; None for anything else."""
+    if name.startswith("optuna.distributions."):
+        return vars(value)
+    if name == "optuna.trial._frozen.FrozenTrial":
+        return value.values, value.params, value.user_attrs
+    return None
+
+
 def type_name(kind: type) -> str:
     """Name a type the same way in every process."""
     return f"{kind.__module__}.{kind.__qualname__}"
@@ -306,63 +317,3 @@ def _slots(owner: type) -> Iterable[str]:
     slots = vars(owner).get("__slots__", ())
     names = (slots,) if isinstance(slots, str) else slots
     return [name for name in names if name not in {"__dict__", "__weakref__"} and not name.startswith("__")]
-
-
-def _digest_of_plain(value: object) -> bytes | None:  # noqa: PLR0911 - one line per kind
-    """Hash what has no parts; None for anything else."""
-    kind = type(value)
-    if value is None or value is Ellipsis or value is NotImplemented:
-        return combine("constant", repr(value))
-    if kind is str:
-        return combine("str", value)  # type: ignore[arg-type]
-    if kind is float:
-        return combine("float", value.hex())  # type: ignore[attr-defined]
-    if kind is bool:
-        return combine("bool", repr(value))
-    if kind is int:
-        return combine("int", f"{value:x}")
-    if kind is complex:
-        return combine("complex", value.real.hex(), value.imag.hex())  # type: ignore[attr-defined]
-    if kind is bytes or kind is bytearray:
-        return combine(kind.__name__, bytes(value))  # type: ignore[call-overload]
-    return None
-
-
-def _digest_of_long(items: Any) -> bytes | None:
-    """Hash a long list of numbers or texts as one block; None where it is short or mixed."""
-    kinds = set(map(type, items)) if len(items) >= _LONG else ()
-    if len(kinds) != 1:
-        return None
-    (kind,) = kinds
-    if kind is str:
-        return combine("texts", _digest_of_text(list(items)))
-    if kind is float or kind is bool:
-        return combine(kind.__name__, np.array(items, dtype=kind).tobytes())
-    if kind is int and all(-(1 << 63) <= item < 1 << 63 for item in (min(items), max(items))):
-        return combine("int", np.array(items, dtype=np.int64).tobytes())
-    return None
-
-
-def _digest_of_text(items: list[str]) -> bytes:
-    lengths = np.fromiter(map(len, items), dtype=np.int64, count=len(items))
-    return combine(lengths.tobytes(), "".join(items))
-
-
-def _digest_of_bytes(array: NDArray[Any]) -> bytes:
-    """Hash the values of an array in C order, whatever its layout."""
-    hasher = blake2b(digest_size=_SIZE)
-    for block in _blocks(array):
-        hasher.update(block.reshape(-1).view(np.uint8).data)
-    return hasher.digest()
-
-
-def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Cut an array into contiguous pieces along its first axes, copying little at a time."""
-    if array.size == 0:
-        return
-    if array.flags.c_contiguous or array.nbytes <= _BLOCK:
-        yield np.ascontiguousarray(array)
-        return
-    rows = max(1, _BLOCK * len(array) // array.nbytes)
-    for start in range(0, len(array), rows):
-        yield from _blocks(array[start : start + rows] if rows > 1 or array.ndim == 1 else array[start])

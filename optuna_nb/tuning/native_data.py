@@ -1,7 +1,8 @@
 """Read data that a library keeps in memory of its own, where Python sees only a handle.
 
-XGBoost's ``DMatrix`` and CatBoost's ``Pool`` give what they hold through methods. Neither
-library is imported for it: whoever made such an object has imported it.
+XGBoost's ``DMatrix`` and CatBoost's ``Pool`` give what they hold through methods, and so do
+XGBoost's ``Booster`` and the trees of scikit-learn. No library is imported for it: whoever
+made such an object has imported it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _METHODS = {  # the one that gives the data -> the others that say what counts
         *("get_feature_names", "get_cat_feature_indices"),
     ),
 }
+_MODELS = {  # class -> the method that gives all that was learned
+    ("xgboost.core", "Booster"): "save_raw",
+    ("sklearn.tree._tree", "Tree"): "__getstate__",
+}
 _ATTRIBUTES = ("feature_names", "feature_types")
 
 
@@ -29,6 +34,8 @@ def native_parts(value: Any) -> list[tuple[str, Callable[[], Any]]] | None:
     categories back.
     """
     kind = type(value)
+    if (model := _MODELS.get((kind.__module__, kind.__qualname__))) is not None:
+        return [(model, getattr(value, model))]
     if not any(base.__module__.partition(".")[0] in _PACKAGES for base in kind.__mro__):
         return None
     for first, others in _METHODS.items():

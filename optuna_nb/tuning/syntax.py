@@ -2,7 +2,7 @@
 
 A name that a cell assigns before it reads it is its own, whatever the notebook calls
 by that name. So statements are followed in order: after an ``if``, only what
-both branches assign is the cell's own; after a loop, only what was before it. What a
+both branches assign is the cell's own; a loop is taken to run once at least. What a
 function reads counts from the moment that the function is used. Where this cannot be
 known, a name counts as read from outside: a hash too many does less harm than a
 change that nobody notices.
@@ -19,24 +19,28 @@ from __future__ import annotations
 import __future__
 
 import ast
+import contextlib
 import dis
 import functools
 import hashlib
 import inspect
+import sys
 import textwrap
 import tokenize
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.tuning.hashing import combine
+from optuna_nb.tuning.plain_data import combine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    Reads = dict[str, set[str]]  # name -> the attributes of it that are read at once: "np" -> {"log"}
+    # name -> the attributes of it that are read at once: "np" -> {"log", "random.rand"}; "" is it itself
+    Reads = dict[str, set[str]]
 
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _FUTURES = (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _FUTURE = functools.reduce(int.__or__, _FUTURES)
@@ -73,14 +77,17 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
 
 def _collect(code: CodeType, reads: Reads) -> None:
     name: str | None = None
+    attributes: list[str] = []
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _GLOBAL:
-            name = str(instruction.argval)
-            reads.setdefault(name, set())
-        elif instruction.opname not in {"CACHE", "PRECALL", "EXTENDED_ARG"}:
-            if name is not None and instruction.opname in _ATTRIBUTE:
-                reads[name].add(str(instruction.argval))
-            name = None
+        if instruction.opname in {"CACHE", "PRECALL", "EXTENDED_ARG"}:
+            continue
+        if name is not None and instruction.opname in _ATTRIBUTE:
+            attributes.append(str(instruction.argval))
+            continue
+        if name is not None:
+            reads.setdefault(name, set()).add(".".join(attributes))
+        name = str(instruction.argval) if instruction.opname in _GLOBAL else None
+        attributes = []
 
 
 class _Cell:
@@ -104,10 +111,11 @@ class _Cell:
 
     def _evaluate(self, *nodes: ast.AST | None) -> None:
         """Count what expressions or simple statements read; what they define runs at once."""
-        for node in nodes:
-            if node is not None:
-                for name, attributes in reads_of_code(_compile(node)).items():
-                    self._read(name, attributes)
+        for node in filter(None, nodes):
+            targets = [it.target for it in ast.walk(node) if isinstance(it, ast.NamedExpr)]
+            self._bind(*targets)  # the usual order: assigned where it is read first
+            for name, attributes in reads_of_code(_compile(node)).items():
+                self._read(name, attributes)
 
     def _bind(self, *targets: ast.AST) -> None:
         for target in targets:
@@ -139,13 +147,11 @@ class _Cell:
                 self._branches(node.body, node.orelse)
             case ast.For() | ast.AsyncFor():
                 self._evaluate(node.iter)
-                start = set(self.bound)
                 self._bind(node.target)
                 self.block([*node.body, *node.orelse])
-                self.bound = start
             case ast.While():
                 self._evaluate(node.test)
-                self._branches([*node.body, *node.orelse], ())
+                self.block([*node.body, *node.orelse])
             case ast.Try() | ast.TryStar():
                 self._try(node)
             case ast.With() | ast.AsyncWith():
@@ -158,6 +164,7 @@ class _Cell:
                 self._branches((), *(_case(case) for case in node.cases))
             case ast.Import() | ast.ImportFrom():
                 self.bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+                self.bound |= _names_of_star(node)
             case ast.Delete():
                 self._evaluate(node)
                 self.bound -= {target.id for target in node.targets if isinstance(target, ast.Name)}
@@ -204,6 +211,14 @@ def _compile(node: ast.AST) -> CodeType:
     code: Any = compile(module, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     assert isinstance(code, CodeType)  # noqa: S101 - compile says Any
     return code
+
+
+def _names_of_star(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """Return what ``from math import *`` brings, as far as it is loaded."""
+    module = sys.modules.get(node.module or "") if isinstance(node, ast.ImportFrom) else None
+    if module is None or all(alias.name != "*" for alias in node.names):
+        return set()
+    return set(getattr(module, "__all__", None) or (it for it in vars(module) if not it.startswith("_")))
 
 
 def _assignment(name: str) -> ast.stmt:
@@ -260,19 +275,26 @@ def _without_docstring(node: ast.AST, body: Any) -> Any:
 def digest_of_source(code: CodeType) -> bytes | None:
     """Hash a function by its source; None where that is not at hand, or is not what runs."""
     try:
-        source = textwrap.dedent(inspect.getsource(code))
-        tree = ast.parse(source)
-        (node,) = tree.body
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            return None
-        bare = ast.Module(body=[_undecorated(node)], type_ignores=[])
-        compiled = compile_beside(code, bare)
+        found = next((node for node in _definitions(code) if _defines(node, code)), None)
     except (OSError, TypeError, ValueError, SyntaxError, tokenize.TokenError, IndexError):
         return None
-    same = (
-        inner for inner in compiled.co_consts if isinstance(inner, CodeType) and is_same_code(inner, code)
-    )
-    return digest_of_tree(node) if next(same, None) is not None else None
+    return None if found is None else digest_of_tree(found)
+
+
+def _definitions(code: CodeType) -> Iterator[_Function]:
+    """Find where a function may be defined: where it was, or elsewhere in its file, once edited."""
+    with contextlib.suppress(ValueError, SyntaxError, tokenize.TokenError, IndexError):
+        (here,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
+        if isinstance(here, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield here
+    for node in ast.walk(ast.parse("".join(inspect.findsource(code)[0]))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
+            yield node
+
+
+def _defines(node: _Function, code: CodeType) -> bool:
+    compiled = compile_beside(code, ast.Module(body=[_undecorated(node)], type_ignores=[]))
+    return any(isinstance(it, CodeType) and is_same_code(it, code) for it in compiled.co_consts)
 
 
 def compile_beside(code: CodeType, source: str | ast.Module) -> CodeType:
@@ -299,7 +321,7 @@ def digest_of_bytecode(code: CodeType) -> str:
     return digest.hexdigest()
 
 
-def _undecorated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+def _undecorated(node: _Function) -> ast.stmt:
     fields = {name: value for name, value in ast.iter_fields(node) if name != "decorator_list"}
     return ast.copy_location(type(node)(**fields, decorator_list=[]), node)
 

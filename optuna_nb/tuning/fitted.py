@@ -1,0 +1,33 @@
+"""What an estimator has learned: it counts where code asks for it and does not fit it anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_FITS = frozenset({"fit", "fit_transform", "fit_predict", "partial_fit"})
+_ASKS = frozenset(
+    {
+        *("predict", "predict_proba", "predict_log_proba", "decision_function", "score", "score_samples"),
+        *("transform", "inverse_transform", "apply", "kneighbors", "get_booster", "feature_importances"),
+    }
+)
+_CHANCE = ("random", "seed", "rng", "cv_results_", "refit_time_")  # parts of names; the last two hold times
+
+
+def asks_what_was_learned(attributes: Iterable[str]) -> bool:
+    """Tell whether code uses a fitted estimator, by what it reads of it: ``"transform"``, ``"coef_.sum"``."""
+    names = {attribute.partition(".")[0] for attribute in attributes}
+    asks = names & _ASKS or any(name.endswith("_") and not name.startswith("_") for name in names)
+    return bool(asks) and not names & _FITS
+
+
+def learned_by(estimator: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters and all other attributes of an estimator, but for times and chance."""
+    return {
+        name: value
+        for name, value in {**vars(estimator), **params}.items()
+        if not any(part in name for part in _CHANCE)
+    }
