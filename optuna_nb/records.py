@@ -6,6 +6,7 @@ UTC, durations are seconds, directions are ``"minimize"`` or ``"maximize"``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study
     from optuna.trial import Trial
+
+VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")  # the name of a version: "churn@2"
+
+
+def base_name(name: str) -> str:
+    """Return the name of a study without the number of a version."""
+    match = VERSIONED.fullmatch(name)
+    return match[1] if match else name
 
 
 class StudyState(StrEnum):

@@ -17,10 +17,10 @@ from optuna_nb.models.autotune import DEFAULT_SEED, DEFAULT_TRIALS, AutotuneOpti
 from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
-from optuna_nb.records import TuneOptions
+from optuna_nb.records import TuneOptions, base_name
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
-from optuna_nb.storage.versions import base_name, find
+from optuna_nb.storage.versions import find
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background, fixing
 
@@ -201,7 +201,7 @@ def _check_taken_over(options: TuneOptions) -> None:
         stored = tuning.load(options.name, options.storage)
     except StorageError:
         return  # there is none yet
-    if "@" in stored.name or options.directions != ("minimize",):
+    if base_name(stored.name) != stored.name or options.directions != ("minimize",):
         return
     values = [it.value for it in stored.study.get_trials(deepcopy=False) if it.value is not None]
     if min(values, default=0.0) < 0:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
+from optuna_nb.records import base_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -99,7 +101,7 @@ def _cell_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iter
     if fragment.startswith("-"):
         return [it for it in parser.flags() if it.startswith("--")]
     if not done:
-        return sorted({name.rpartition("@")[0] or name for name in _study_names(shell)})
+        return sorted({base_name(name) for name in _study_names(shell)})
     return ()
 
 
@@ -137,7 +139,7 @@ def _verb_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iter
     if len(done) > 1 or not VERBS[done[0]].takes_name:
         return _queues(shell) if done[0] == "enqueue" and len(done) == 2 else ()  # noqa: PLR2004 - verb, study
     names = _study_names(shell)
-    return names if "@" in fragment else sorted({name.rpartition("@")[0] or name for name in names})
+    return names if "@" in fragment else sorted({base_name(name) for name in names})
 
 
 def _trial_words() -> Iterable[str]:

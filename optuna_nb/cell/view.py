@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.display import textbar
 from optuna_nb.display.panel import Panel
-from optuna_nb.records import Verbs
+from optuna_nb.records import Verbs, base_name
 from optuna_nb.storage.reader import Reader
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def wait(handle: StudyHandle) -> None:
     """
     line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
     show_line = textbar.line if _in_kernel() else textbar.bar
-    name = handle.name.rpartition("@")[0] or handle.name
+    name = base_name(handle.name)
     try:
         handle.wait(progress=lambda snapshot: line.update(show_line(snapshot)))
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import figures, wording
-from optuna_nb.records import StudyState, TrialOutcome
+from optuna_nb.records import StudyState, TrialOutcome, base_name
 
 if TYPE_CHECKING:
     from optuna_nb.records import StudySnapshot
@@ -56,7 +56,7 @@ def _count(snapshot: StudySnapshot) -> str:
 
 def _bare(snapshot: StudySnapshot) -> str:
     """Name the study as a verb takes it."""
-    return wording.clip(snapshot.name.rpartition("@")[0] or snapshot.name, 60)
+    return wording.clip(base_name(snapshot.name), 60)
 
 
 def bar(snapshot: StudySnapshot, width: int | None = None) -> str:

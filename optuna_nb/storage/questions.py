@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import aliased
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import base_name
 from optuna_nb.storage.column_types import now
 from optuna_nb.storage.record_tables import (
     METHODS,
@@ -241,7 +242,7 @@ def run_ids(database: RecordDatabase, words: Sequence[str]) -> list[UUID]:
     with database.records() as connection:
         for word in words:
             newest = _newest_run(connection, TuningRun.study_name == word)
-            if newest is None and "@" not in word:
+            if newest is None and base_name(word) == word:
                 pattern = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "@%"
                 newest = _newest_run(connection, TuningRun.study_name.like(pattern, escape="\\"))
             found.append(by_id(connection, TuningRun, word, "tuning run") if newest is None else newest)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import StudyNotFoundError
-from optuna_nb.records import StudyState, VersionRecord
+from optuna_nb.records import VERSIONED, StudyState, VersionRecord, base_name
 from optuna_nb.storage.column_types import now
 from optuna_nb.storage.dialect import has_table
 from optuna_nb.storage.lease import Owner, seems_gone
@@ -26,18 +25,11 @@ if TYPE_CHECKING:
     from optuna_nb.storage.dialect import Connection
 
 _COLUMNS = "study_id, study_name, base_name, version, seed, fingerprint, code, metric, model, parent_study_id"
-_VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")
 
 
 def study_name(base_name: str, version: int) -> str:
     """Return the name that Optuna's table holds."""
     return f"{base_name}@{version}"
-
-
-def base_name(name: str) -> str:
-    """Return the name of a study without the number of a version."""
-    match = _VERSIONED.fullmatch(name)
-    return match[1] if match else name
 
 
 def renamed(version: VersionRecord, name: str, *, alone: bool) -> VersionRecord:
@@ -56,7 +48,7 @@ def find(connection: Connection, name: str) -> VersionRecord | None:
         row = connection.execute(
             f"{select} WHERE base_name = ? ORDER BY version DESC LIMIT 1", (name,)
         ).fetchone()
-        if row is None and (match := _VERSIONED.fullmatch(name)):
+        if row is None and (match := VERSIONED.fullmatch(name)):
             row = connection.execute(
                 f"{select} WHERE base_name = ? AND version = ?", (match[1], int(match[2]))
             ).fetchone()
@@ -158,8 +150,8 @@ _NEWEST_NAMES = "SELECT study_name FROM studies ORDER BY study_id DESC LIMIT 100
 
 def _nearest_first(name: str, names: Sequence[str], most: int = 5) -> list[str]:
     """Choose the names that were most likely meant, then the newest."""
-    bare = {it.rpartition("@")[0] or it: it for it in reversed(names)}  # of each study its newest version
-    near = [bare[it] for it in difflib.get_close_matches(name.rpartition("@")[0] or name, bare, n=3)]
+    bare = {base_name(it): it for it in reversed(names)}  # of each study its newest version
+    near = [bare[it] for it in difflib.get_close_matches(base_name(name), bare, n=3)]
     return [*near, *(it for it in names if it not in near)][:most]
 
 

@@ -20,7 +20,7 @@ from optuna_nb.errors import (
     StorageError,
     StudyNotFoundError,
 )
-from optuna_nb.records import Request, StudySnapshot, StudyState
+from optuna_nb.records import Request, StudySnapshot, StudyState, base_name
 from optuna_nb.storage import live, questions, versions
 from optuna_nb.storage.doctor import examine
 from optuna_nb.storage.migrations import attach, open_read_only
@@ -256,7 +256,7 @@ class StudyHandle:
 
     def address(self) -> str:
         """Return a name that finds this version; plain Optuna's own name of one finds newer ones, too."""
-        if versions.base_name(self.study_name) != self.study_name:
+        if base_name(self.study_name) != self.study_name:
             return self.name
         with contextlib.suppress(StorageError), contextlib.closing(open_read_only(self.storage)) as opened:
             found = versions.find_exactly(opened, self.study_name)
@@ -322,7 +322,7 @@ class StudyHandle:
         """
         own = self._background()
         if own is None or own.objective.refit is None:
-            name = self.name.rpartition("@")[0] or self.name
+            name = base_name(self.name)
             msg = (
                 f"this kernel cannot make the model of {self.name}: fit your own with best_params,"
                 f" or, for a study of %autotune, run its line again or take what"

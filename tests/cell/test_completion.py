@@ -51,6 +51,14 @@ def test_study_names_complete_from_the_database(complete):
     assert complete("%%tune fr") == ["%%tune fraud"]
 
 
+def test_what_stands_behind_an_at_in_a_name_completes_unless_it_is_a_version(complete):
+    complete.shell.run_line_magic("config", 'OptunaNB.storage = "sqlite:///plain.db"')
+    for name in ("team@exp", "crew@exp@2"):
+        optuna.create_study(study_name=name, storage="sqlite:///plain.db")
+    assert complete("%tune best ") == ["%tune best crew@exp", "%tune best team@exp"]
+    assert complete("%%tune te") == ["%%tune team@exp"]
+
+
 def test_without_a_database_nothing_completes_and_no_file_is_made(complete, tmp_path):
     before = set(tmp_path.iterdir())
     complete("%tune best ")

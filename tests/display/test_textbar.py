@@ -1,5 +1,7 @@
 """The line of text for a terminal."""
 
+from dataclasses import replace
+
 from display.example import boosting, study, trial
 from optuna_nb.display import textbar
 from optuna_nb.records import StudyState, TrialOutcome
@@ -49,6 +51,11 @@ def test_a_paused_study_says_what_goes_on_instead_of_a_time_to_go():
     assert textbar.line(paused) == "churn@1 paused 42/100 best 0.98; `%tune resume churn` goes on"
     assert "trials/s" not in textbar.bar(paused, 120)
     assert "`%tune resume churn` goes on" in textbar.bar(paused, 120)
+
+
+def test_a_name_with_an_at_in_it_is_named_whole_where_it_is_no_version():
+    paused = replace(study([], rate=None, state=StudyState.PAUSED), name="team@exp")
+    assert "`%tune resume team@exp` goes on" in textbar.line(paused)
 
 
 def test_more_trials_than_are_asked_for_are_said_so():
