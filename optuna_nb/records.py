@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
+SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
+PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
 VERSIONED = re.compile(r"(?s)(.+)@(\d{1,18})")  # the name of a version: "churn@2"
 
 

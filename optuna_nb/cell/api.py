@@ -15,10 +15,10 @@ from optuna_nb.cell import DEFAULT_STORAGE
 from optuna_nb.cell.callables import read_callable
 from optuna_nb.cell.notebook import notebook_path
 from optuna_nb.cell.numbers import read_seconds
-from optuna_nb.cell.options import PRUNERS, SAMPLERS, by_name, check, default_executor
+from optuna_nb.cell.options import by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.records import PRUNERS, SAMPLERS, Objective, TuneOptions
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import capture
 from optuna_nb.tuning.transfer import transfer

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.cell import api
 from optuna_nb.cell.comparing import compare
 from optuna_nb.cell.numbers import read_seconds
-from optuna_nb.cell.options import SAMPLERS, by_name, check, default_executor
+from optuna_nb.cell.options import by_name, check, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
 from optuna_nb.models.autotune import DEFAULT_SEED, DEFAULT_TRIALS, AutotuneOptions, prepare
 from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
-from optuna_nb.records import TuneOptions, base_name
+from optuna_nb.records import SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.storage.versions import find
@@ -302,8 +302,6 @@ def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
 
 def _refine_later(handle: StudyHandle) -> None:
     """Refine once the parent has ended; a parent that failed or was stopped has no child."""
-    import contextlib
-
     with contextlib.suppress(OptunaNBError):
         handle.wait()
         snapshot = handle.snapshot()

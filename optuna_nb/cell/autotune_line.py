@@ -7,9 +7,10 @@ import keyword
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.numbers import count, seconds
-from optuna_nb.cell.options import SAMPLERS, by_name, read_cluster, storage_url
+from optuna_nb.cell.options import by_name, read_cluster, storage_url
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import SAMPLERS
 
 if TYPE_CHECKING:
     import argparse

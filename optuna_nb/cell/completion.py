@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from optuna_nb.records import base_name
+from optuna_nb.records import PRUNERS, SAMPLERS, base_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,7 +83,7 @@ def _split(text: str) -> tuple[list[str], str]:
 
 def _cell_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iterable[str]:
     from optuna_nb.cell import options
-    from optuna_nb.cell.options import PRUNERS, SAMPLERS, tune_parser
+    from optuna_nb.cell.options import tune_parser
 
     parser = tune_parser()
     last = done[-1] if done else ""
@@ -107,7 +107,6 @@ def _cell_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iter
 
 def _autotune_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iterable[str]:
     from optuna_nb.cell.autotune_line import VARIABLES, autotune_parser
-    from optuna_nb.cell.options import SAMPLERS
 
     parser = autotune_parser()
     last = done[-1] if done else ""

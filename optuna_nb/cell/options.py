@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.cell.numbers import count, seconds, seed
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.records import TuneOptions
+from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from optuna_nb.tuning.handle import StudyHandle
 
-SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
-PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
 DIRECTIONS = ("minimize", "maximize")
 EXECUTORS = ("thread", "dask")
 DURABILITIES = ("trial", "pooled", "end")

@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.callables import read_callable
-from optuna_nb.cell.options import PRUNERS, SAMPLERS
 from optuna_nb.cell.source import read_cell
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.records import TuneOptions, base_name
+from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.reader import Reader
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.syntax import outside_reads

@@ -32,6 +32,7 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.records import PRUNERS, SAMPLERS
 from optuna_nb.tuning.fast_random import FastRandomSampler
 from optuna_nb.tuning.reseeding import Place, ReseedingSampler, places, reseeder
 from optuna_nb.tuning.unpickling import guard
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-SAMPLERS = ("tpe", "random", "grid", "cmaes", "gp", "nsgaii", "nsgaiii", "qmc", "brute", "plaintpe")
-PRUNERS = ("median", "hyperband", "sha", "percentile", "wilcoxon", "none")
 _NEEDS = {"cmaes": ("cmaes",), "gp": ("torch",)}
 _SHARED = frozenset(
     {"random", "secrets", "time", "torch", "uuid"}

@@ -4,7 +4,7 @@ import optuna
 import pytest
 from IPython.core.completer import provisionalcompleter
 
-from optuna_nb.cell.options import PRUNERS, SAMPLERS
+from optuna_nb.records import PRUNERS, SAMPLERS
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import dataclasses
 import optuna
 import pytest
 
-from optuna_nb.cell.options import PRUNERS, RESERVED, SAMPLERS, read_line, tune_parser
+from optuna_nb.cell.options import RESERVED, read_line, tune_parser
 from optuna_nb.cell.parser import HelpAsked
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.records import TuneOptions
+from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions
 
 URL = "sqlite:///here.db"
 

@@ -34,8 +34,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError, StorageError
+from optuna_nb.records import PRUNERS, SAMPLERS
 from optuna_nb.tuning.reseeding import ReseedingSampler, own_seed
-from optuna_nb.tuning.sampling import PRUNERS, SAMPLERS, exact_resume, make_pruner, make_sampler
+from optuna_nb.tuning.sampling import exact_resume, make_pruner, make_sampler
 from optuna_nb.tuning.unpickling import load_optimizer
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
