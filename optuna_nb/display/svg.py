@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import wording
+from optuna_nb.display.plane import ACCENT, BAD, GRID, POINT, TEXT
 from optuna_nb.display.scale import padded, steps, tick_texts
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from optuna_nb.display.figures import History
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 4, 32, 44
-_TEXT = "var(--onb-muted,currentColor)"
-_POINT = "var(--onb-point,gray)"
-_LINE = "var(--onb-accent,currentColor)"
-_GRID = "var(--onb-grid,lightgray)"
-_BAD = "var(--onb-failed,currentColor)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +79,16 @@ def _grid(axes: _Axes) -> str:
     right, parts = axes.width - _RIGHT, []
     for value, text in zip(values, tick_texts(values), strict=True):
         y = axes.y(value)
-        parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="{_GRID}"/>')
+        parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="{GRID}"/>')
         parts.append(
-            f'<text x="{_LEFT - 8}" y="{y + 3.8:.1f}" text-anchor="end" fill="{_TEXT}">{text}</text> '
+            f'<text x="{_LEFT - 8}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">{text}</text> '
         )
     base = axes.height - _BOTTOM + 18
     if axes.last > 0:
         for number in sorted({round(v) for v in steps(0, axes.last, 6)}):
             x = axes.x(number)
             parts.append(
-                f'<text x="{x:.1f}" y="{base + 10}" text-anchor="middle" fill="{_TEXT}">{number}</text> '
+                f'<text x="{x:.1f}" y="{base + 10}" text-anchor="middle" fill="{TEXT}">{number}</text> '
             )
     return "".join(parts)
 
@@ -101,29 +97,29 @@ def _labels(series: History, axes: _Axes) -> str:
     arrow = "↓ lower is better" if series.direction == "minimize" else "↑ higher is better"
     return (
         f'<text x="2" y="13" font-weight="600">{escape(series.label)}'
-        f'<tspan dx="8" font-weight="400" fill="{_TEXT}">{arrow}</tspan></text> '
-        f'<text x="{_LEFT - 8}" y="{axes.height - _BOTTOM + 28}" text-anchor="end" fill="{_TEXT}">'
+        f'<tspan dx="8" font-weight="400" fill="{TEXT}">{arrow}</tspan></text> '
+        f'<text x="{_LEFT - 8}" y="{axes.height - _BOTTOM + 28}" text-anchor="end" fill="{TEXT}">'
         f"trial</text> "
     )
 
 
 def _legend(series: History, width: int) -> str:
     """Draw a key to what occurs in this chart, from the right to the left."""
-    marks = [(f'<path d="M-18 0h12" stroke="{_LINE}" stroke-width="2"/>', "best so far")]
-    marks.append((f'<circle cx="-10" cy="0" r="2.5" fill="{_POINT}"/>', "trial"))
+    marks = [(f'<path d="M-18 0h12" stroke="{ACCENT}" stroke-width="2"/>', "best so far")]
+    marks.append((f'<circle cx="-10" cy="0" r="2.5" fill="{POINT}"/>', "trial"))
     if series.outliers:
         is_above = max(value for _, value in series.points) > series.high
         triangle = "M-13 3h6l-3 -6z" if is_above else "M-13 -3h6l-3 6z"
-        marks.append((f'<path d="{triangle}" fill="none" stroke="{_POINT}"/>', "beyond the scale"))
+        marks.append((f'<path d="{triangle}" fill="none" stroke="{POINT}"/>', "beyond the scale"))
     if series.pruned:
-        marks.append((f'<path d="M-10 -4v8" stroke="{_TEXT}"/>', "pruned"))
+        marks.append((f'<path d="M-10 -4v8" stroke="{TEXT}"/>', "pruned"))
     if series.failed:
-        marks.append((f'<path d="{_cross(-10, 0)}" stroke="{_BAD}" stroke-width="1.5"/>', "failed"))
+        marks.append((f'<path d="{_cross(-10, 0)}" stroke="{BAD}" stroke-width="1.5"/>', "failed"))
     x, parts = float(width - _RIGHT), []
     for mark, text in marks:
         x -= 6.2 * len(text)
         parts.append(
-            f'<g transform="translate({x:.0f} 9.5)">{mark}<text y="3.8" fill="{_TEXT}">{text}</text> </g>'
+            f'<g transform="translate({x:.0f} 9.5)">{mark}<text y="3.8" fill="{TEXT}">{text}</text> </g>'
         )
         x -= 34
     return "".join(parts)
@@ -135,7 +131,7 @@ def _dots(series: History, axes: _Axes) -> str:
     beyond = [(n, v) for n, v in series.points if not series.low <= v <= series.high]
     size = 5 if len(series.points) <= 200 else 3.6  # noqa: PLR2004 - many dots need to be finer
     dots = "".join(f"M{axes.x(n):.1f} {axes.y(v):.1f}h0" for n, v in inside)
-    part = f'<path d="{dots}" stroke="{_POINT}" stroke-width="{size}" stroke-linecap="round" opacity=".9"/>'
+    part = f'<path d="{dots}" stroke="{POINT}" stroke-width="{size}" stroke-linecap="round" opacity=".9"/>'
     if beyond:
         top, bottom = axes.y(axes.high), axes.y(axes.low)
         tips = "".join(
@@ -144,7 +140,7 @@ def _dots(series: History, axes: _Axes) -> str:
             else f"M{axes.x(n) - 3:.1f} {bottom - 6:.1f}l3 5l3 -5z"
             for n, v in beyond
         )
-        part += f'<path d="{tips}" fill="none" stroke="{_POINT}"/>'
+        part += f'<path d="{tips}" fill="none" stroke="{POINT}"/>'
     return part
 
 
@@ -157,16 +153,16 @@ def _best(series: History, axes: _Axes) -> str:
     line += f"H{axes.x(max(series.last, number)):.1f}"
     number, value = series.best[-1]
     return (
-        f'<path d="{line}" fill="none" stroke="{_LINE}" stroke-width="2" stroke-linejoin="round"/>'
+        f'<path d="{line}" fill="none" stroke="{ACCENT}" stroke-width="2" stroke-linejoin="round"/>'
         f'<circle cx="{axes.x(number):.1f}" cy="{axes.y(value):.1f}" r="4.5" fill="var(--onb-paper,white)" '
-        f'stroke="{_LINE}" stroke-width="2"/>'
+        f'stroke="{ACCENT}" stroke-width="2"/>'
     )
 
 
 def _ticks(numbers: Iterable[int], axes: _Axes) -> str:
     y = axes.height - _BOTTOM + 5
     path = "".join(f"M{axes.x(n):.1f} {y}v7" for n in numbers)
-    return f'<path d="{path}" stroke="{_TEXT}"/>' if path else ""
+    return f'<path d="{path}" stroke="{TEXT}"/>' if path else ""
 
 
 def _cross(x: float, y: float) -> str:
@@ -175,4 +171,4 @@ def _cross(x: float, y: float) -> str:
 
 def _crosses(numbers: Iterable[int], axes: _Axes) -> str:
     path = "".join(_cross(axes.x(n), axes.height - _BOTTOM + 8.5) for n in numbers)
-    return f'<path d="{path}" stroke="{_BAD}" stroke-width="1.5"/>' if path else ""
+    return f'<path d="{path}" stroke="{BAD}" stroke-width="1.5"/>' if path else ""
