@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HUGE = 1e300  # beyond it, the height of the scale would not be a float
+_TINY = 1e-300  # below it, a part of the height would be 0
 _MANY = 12  # more different values than these, and a text becomes "other"
 _LOG_SPAN = 50  # a positive parameter that spans more is drawn on a logarithmic scale
 
 
 def padded(low: float, high: float) -> tuple[float, float]:
     """Leave a little air around the values, and some room where all are equal."""
-    low, high = max(low, -_HUGE), min(high, _HUGE)
-    if not high - low > abs(high) * 1e-12:
-        room = abs(high) * 0.05 or 0.5
+    low, high = (min(max(value, -_HUGE), _HUGE) for value in (low, high))
+    if not high - low > max(abs(high) * 1e-12, _TINY):
+        room = abs(high) * 0.05 if abs(high) > _TINY else 0.5
         return low - room, high + room
     return low - (high - low) * 0.06, high + (high - low) * 0.06
 
@@ -69,7 +71,8 @@ class Scale:
         if not self.log:
             values = steps(self.low, self.high, count)
             return [(self.place(v), text) for v, text in zip(values, tick_texts(values), strict=True)]
-        powers = range(math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9) + 1)
+        least, most = sys.float_info.min_10_exp, sys.float_info.max_10_exp
+        powers = range(max(math.ceil(self.low - 1e-9), least), min(math.floor(self.high + 1e-9), most) + 1)
         every = max(1, math.ceil(len(powers) / max(count, 1)))
         return [(self.place(10.0**p), f"{10.0**p:.3g}") for p in powers[::every]]
 

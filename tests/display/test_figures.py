@@ -2,13 +2,15 @@
 
 import math
 import random
+import sys
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from display.example import boosting, study, trial
-from optuna_nb.display import figures
+from optuna_nb.display import figures, scale
 from optuna_nb.records import TrialOutcome
 
 values = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300)
@@ -125,3 +127,17 @@ def test_the_best_value_of_each_objective_follows_its_direction():
     )
     assert (figures.best_value(made, 0), figures.best_value(made, 1)) == (1.0, 9.0)
     assert figures.best_value(study([]), 0) is None
+
+
+@pytest.mark.parametrize("value", [sys.float_info.max, -sys.float_info.max, 5e-324, 1e-322])
+def test_the_largest_and_the_smallest_numbers_have_a_scale(value):
+    for low, high in ((value, value), (min(value, 0.0), max(value, 0.0))):
+        ticks = scale.Scale(*scale.padded(low, high)).ticks()
+        assert all(0 <= place <= 1 for place, _ in ticks)
+
+
+def test_a_logarithmic_scale_has_ticks_only_where_there_are_numbers():
+    for values in ([5e-324, 1e-310, 1e-20], [1e5, 1e150, 1e308]):
+        drawn = scale.scale_of(values)
+        assert drawn.log
+        assert all(float(text) > 0 for _, text in drawn.ticks())

@@ -1,6 +1,7 @@
 """The static bundle: what it says, what it may weigh, and what it must never do."""
 
 import re
+import sys
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -109,7 +110,7 @@ def test_the_drawing_is_well_formed(count):
 
 
 def test_a_study_of_equal_values_can_be_drawn():
-    for value in (0.0, 1.0, -1e300, 1e-300):
+    for value in (0.0, 1.0, -1e300, 1e-300, -sys.float_info.max, sys.float_info.max):
         html = report.bundle(study([trial(n, value) for n in range(5)]))["text/html"]
         assert "<svg" in html
         assert "nan" not in html
