@@ -206,15 +206,24 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     publisher = shell.display_pub if shell else None
     hooks = hasattr(publisher, "register_hook")
     capture.install(_hook_into(publisher) if hooks else None)
-    options = replace(options, notebook=notebook_path(None if shell is None else shell.user_ns))
+    options = replace(
+        options,
+        notebook=notebook_path(None if shell is None else shell.user_ns),
+        keep_log=options.keep_log and bool(_configured("capture", default=True)),
+    )
     return _with_view(tuning.start(objective, options))
 
 
 def default_storage() -> str:
     """Give the database URL that ``%config OptunaNB.storage`` holds, or the default."""
+    return str(_configured("url", default=DEFAULT_STORAGE))
+
+
+def _configured(name: str, *, default: object) -> object:
+    """Give what ``%config OptunaNB`` holds, or the default where there are no magics."""
     shell = _shell()
     magics = shell.magics_manager.registry.get("OptunaNB") if shell else None
-    return str(getattr(magics, "url", DEFAULT_STORAGE))
+    return getattr(magics, name, default)
 
 
 def _hook_into(publisher: Any) -> Callable[[Callable[[Any], Any]], Callable[[], None]]:

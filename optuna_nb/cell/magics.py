@@ -104,7 +104,7 @@ class OptunaNB(Magics):
             raise UsageError("%%tune works only inside IPython")
         from optuna_nb.cell.options import read_line
 
-        asked = read_line(line, shell.user_ns, self.url, keep_log=self.capture)
+        asked = read_line(line, shell.user_ns, self.url)
 
         # Optuna and its friends come only now that the line makes sense.
         from optuna_nb.cell import api, view

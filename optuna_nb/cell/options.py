@@ -46,14 +46,13 @@ class TuneLine:
     notify: Callable[[StudyHandle], object] | bool = False  # True: by the browser
 
 
-def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_log: bool = True) -> TuneLine:
+def read_line(line: str, namespace: Mapping[str, object], storage: str) -> TuneLine:
     """Understand the line of a ``%%tune`` cell.
 
     Args:
         line: what stands behind ``%%tune``.
         namespace: where the names of variables are looked up.
         storage: the database URL where ``--storage`` gives none.
-        keep_log: whether what trials print is kept, without ``--no-log``.
 
     Raises:
         InvalidOptionError: something in the line cannot be used; one line, with the fix.
@@ -99,7 +98,7 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str, *, keep_
         synchronous=given.synchronous,
         step_interval=given.step_interval,
         fix=read_fixed(given.fix),
-        keep_log=keep_log and not given.no_log,
+        keep_log=not given.no_log,
     )
     check(options)
     return TuneLine(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _KEPT = (
     *("timeout", "batch", "jobs", "executor", "cluster"),
     *("durability", "buffer_size", "flush_seconds", "synchronous", "step_interval"),
+    *("keep_log", "model", "experiment"),
 )
 
 
@@ -120,5 +121,7 @@ def _options(
         metric=snapshot.metric,
         sampler=sampler,
         pruner=pruner,
+        notes=runs[-1].notes if runs else None,
+        tags=runs[-1].tags if runs else (),
         **kept,
     )

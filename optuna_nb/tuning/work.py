@@ -264,6 +264,9 @@ def _plain_options(options: TuneOptions) -> dict[str, Any]:
         "flush_seconds",
         "synchronous",
         "step_interval",
+        "keep_log",
+        "model",
+        "experiment",
     )
     return {
         name: value

@@ -6,6 +6,7 @@ import optuna  # noqa: F401 - now: its log handler keeps the stderr of the momen
 import pytest
 from IPython.core.error import UsageError
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
 from optuna_nb.cell.autotune_line import read_autotune
@@ -30,6 +31,22 @@ def test_one_line_tunes_and_best_model_predicts(loaded, capsys):
     assert "multiclass classification: 150 rows x 4 columns" in capsys.readouterr().out
     assert loaded.user_ns["study"].name == "iris@1"
     assert loaded.user_ns["study"].best_model.score(loaded.user_ns["X"], loaded.user_ns["y"]) > 0.9
+
+
+def test_what_a_model_prints_is_not_kept_where_that_is_turned_off(loaded):
+    class Chatty(LogisticRegression):
+        def fit(self, X, y):
+            print("printed")
+            return super().fit(X, y)
+
+    loaded.push({"chatty": Chatty(max_iter=1000), "space": {"C": (0.1, 1.0)}})
+    loaded.run_line_magic("config", "OptunaNB.capture = False")
+    line = "iris --model chatty -X X -y y --space space --trials 2 --folds 3 --wait -q -o study"
+    loaded.run_line_magic("autotune", line)
+
+    handle = loaded.user_ns["study"]
+    with contextlib.closing(Reader(handle.storage, handle.name)) as reader:
+        assert reader.numbers_with_log() == []
 
 
 def test_running_it_again_adds_nothing(loaded, capsys):

@@ -7,6 +7,7 @@ from IPython.utils.capture import capture_output
 
 import optuna_nb
 from optuna_nb.cell.notebook import notebook_path
+from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import InvalidOptionError
 
 CELL = "x = trial.suggest_float('x', -1, 1)\nprint('printed', x)\nx"
@@ -73,6 +74,14 @@ def test_what_trials_print_is_not_kept_where_that_is_turned_off(run, before, fla
     assert rows("SELECT count(*) FROM trial_logs") == [(0,)]
     run(f"%%tune other -n 2 --wait -q\n{CELL}")
     assert rows("SELECT count(*) FROM trial_logs") == [(2 if flag else 0,)]
+
+
+def test_a_study_that_goes_on_from_its_stored_cell_keeps_what_its_line_said(run, shell):
+    flags = "--no-log --experiment trees --model Tree --notes remark --tag red --tag blue"
+    run(f"%%tune bowl -n 2 --wait -q {flags}\n{CELL}")
+    _, options = stored_study(optuna_nb.load("bowl"), shell, 2)
+    assert (options.keep_log, options.experiment, options.model) == (False, "trees", "Tree")
+    assert (options.notes, options.tags) == ("remark", ("red", "blue"))
 
 
 def test_runs_are_filtered_and_the_sql_is_printed(run):
