@@ -198,6 +198,7 @@ class Live {
     const each = (name) => () => { for (const view of this.views.values()) view[`paint_${name}`](); };
     for (const name of ["head", "controls", "said", "tab", "body"]) model.on(`change:${name}`, each(name));
     model.on("change:state", each("head"));
+    model.on("change:notify", each("said"));
     model.on("change:clock", each("head"));
     model.on("change:notice", () => this.notify());
     model.on("msg:custom", (message) => this.receive(message));

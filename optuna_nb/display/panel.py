@@ -289,7 +289,7 @@ class Panel:
         if self._view is None:
             from optuna_nb.display.widgets import LiveView
 
-            self._view = LiveView(self.receive, read_only=self._read_only, notify=self.notify)
+            self._view = LiveView(self.receive, read_only=self._read_only)
 
     def _replace_outputs(self) -> None:
         """Put the newest state into all outputs; of two threads that do, the last word is the newest."""
@@ -302,6 +302,7 @@ class Panel:
         """Put the page into the current cell."""
         assert self._view is not None  # noqa: S101 - show has made it
         self._grace_ends = time.monotonic() + GRACE
+        self._view.model.notify = self.notify  # as this cell or an earlier one has asked for
         handle = _publish(self._bundle(self._view, snapshot))
         if handle is not None:
             self._outputs = [*self._outputs, handle][-_OUTPUTS:]

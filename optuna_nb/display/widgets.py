@@ -65,16 +65,13 @@ class _LiveModel(anywidget.AnyWidget):
 class LiveView:
     """One panel's model, and how a snapshot is painted into it."""
 
-    def __init__(
-        self, receive: Callable[[Mapping[str, Any]], None], *, read_only: str = "", notify: bool = False
-    ) -> None:
+    def __init__(self, receive: Callable[[Mapping[str, Any]], None], *, read_only: str = "") -> None:
         """Make the model.
 
         Args:
             receive: Called with each message of a page, from whichever thread of
                 the kernel handles it.
             read_only: Why nothing may be asked of the study; empty if it may.
-            notify: Whether pages are to notify when the study ends.
         """
         self._read_only = read_only
         self._trouble = ""
@@ -84,7 +81,7 @@ class LiveView:
         self._lock = threading.RLock()
         self.panel_id = uuid.uuid4().hex
         tabs = [[key, label] for key, (label, _) in catalogue.TABS.items()]
-        self.model = _LiveModel(panel=self.panel_id, tabs=tabs, notify=notify)
+        self.model = _LiveModel(panel=self.panel_id, tabs=tabs)
         answer_where_asked(self.model.comm)
         self.model.on_msg(lambda _model, content, _buffers: receive(content))
 

@@ -263,6 +263,14 @@ def test_a_page_is_notified_at_the_end_where_that_was_asked(kernel):
     kernel.run("p.close()")
 
 
+def test_a_panel_that_is_shown_already_is_told_that_pages_are_to_notify(kernel):
+    kernel.run("s = PlayedStudy(500, 5); p = Panel(s.reader, s.verbs()); p.show()")
+    assert kernel.value("p._view.model.notify") == "False"
+    kernel.run("p.notify = True; p.show()")
+    assert kernel.value("p._view.model.notify") == "True"
+    kernel.run("p.close()")
+
+
 def test_a_kernel_with_an_open_panel_shuts_down_at_once(tmp_path):
     with Kernel(tmp_path) as kernel:
         kernel.run(SETUP + "s = PlayedStudy(500, 5); p = Panel(s.reader, s.verbs()); p.show()")
