@@ -18,7 +18,7 @@ from optuna_nb.display import report, textbar, wording
 from optuna_nb.display.poller import Poller, SnapshotSource
 from optuna_nb.display.tabs import catalogue, trials
 from optuna_nb.display.tabs.choices import Choices, Source
-from optuna_nb.errors import FileGoneError, OptunaNBError
+from optuna_nb.errors import FileGoneError, OptunaNBError, StudyNotFoundError
 from optuna_nb.records import StudyState
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Panel:
         self._body_waits = self._head_waits = False
         self._saying = threading.Lock()  # around the outputs
         self._said_aside = False
+        self._deleted = False  # the study that is watched; there may be another of its name
 
     # For the main thread
 
@@ -102,9 +103,12 @@ class Panel:
         """
         if self._poller is not None and self._poller.is_running and self._shown is not None:
             self.settle()  # it may have slept since an earlier run of the study
-            self._display(self._shown)
-            self._listen()
-            return
+            if not self._deleted:
+                self._display(self._shown)
+                self._listen()
+                return
+            self.close()  # what was shown so far stays as it is
+            self._shown, self._deleted = None, False
         reader = self._open()
         try:
             snapshot = reader.snapshot()
@@ -220,6 +224,7 @@ class Panel:
 
     def trouble(self, error: OptunaNBError | OSError | None) -> None:
         """Show one line of what is wrong."""
+        self._deleted = isinstance(error, StudyNotFoundError)
         if self._view is not None:
             text = error.in_one_line() if isinstance(error, OptunaNBError) else str(error or "")
             self._view.complain(text, gone=isinstance(error, FileGoneError))

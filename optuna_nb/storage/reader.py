@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from optuna.study import StudyDirection
 
-from optuna_nb.errors import FileGoneError
+from optuna_nb.errors import FileGoneError, StudyNotFoundError
 from optuna_nb.records import LiveTrial, StudySnapshot, StudyState, TrialOutcome, TrialView
 from optuna_nb.storage import details
 from optuna_nb.storage.column_types import from_json
@@ -71,6 +71,7 @@ class Reader:
         self.name = version.study_name
         self._study_id = version.study_id
         self._metric = version.metric
+        self._made: object = None  # when the version was made, which tells it from another of its id
         self._trials: list[TrialView] = []
         self._counts: Counter[TrialOutcome] = Counter()
         self._best: TrialView | None = None
@@ -89,6 +90,7 @@ class Reader:
 
         Raises:
             StorageError: If the file cannot be read, or a trial is not what was written.
+            StudyNotFoundError: If the study was deleted.
         """
         self._check_file()
         with translated(self._path), understood(self.name):
@@ -99,6 +101,7 @@ class Reader:
             self._connection.execute("BEGIN")  # all that follows is of one moment
             try:
                 if changed:
+                    self._check_study()
                     self._read_trials()
                 if self._ours and (changed or not self._is_checked):
                     self._is_checked = self._soundness.check(
@@ -189,6 +192,24 @@ class Reader:
         if not same:
             msg = f"{self._path} is another file now: show the study again"
             raise FileGoneError(msg, code="NB503")
+
+    def _check_study(self) -> None:
+        """Notice that the study was deleted: another one may have its id by now.
+
+        Raises:
+            StudyNotFoundError: If it was.
+        """
+        made, versions = "study_name", ""
+        if self._ours:
+            made, versions = "created_at", "LEFT JOIN study_versions USING (study_id)"
+        row = self._connection.execute(
+            f"SELECT {made} FROM studies {versions} WHERE study_id = ?",  # noqa: S608
+            (self._study_id,),
+        ).fetchone()
+        if row is None or self._made not in (None, row[0]):
+            msg = f"{self._shown_name} was deleted: show a study of this name again"
+            raise StudyNotFoundError(msg, code="NB401")
+        self._made = row[0]
 
     def _owner_is_due(self) -> bool:
         """Tell whether it is time to ask whether the owner still lives."""

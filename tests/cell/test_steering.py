@@ -44,6 +44,13 @@ def test_a_new_kernel_goes_on_from_the_stored_cell_once_it_has_the_names(kernel)
     assert kernel.value("handle.name, handle.snapshot().done") == "('churn@1', 15)"
 
 
+def test_a_study_that_was_deleted_and_begun_again_is_shown_as_it_is_now(kernel):
+    kernel.run("%tune delete churn --yes")
+    for cell in (CELL.replace("--trials 10", "--trials 3 --wait"), "%tune show churn"):
+        page = [it["text/html"] for it in kernel.run(cell).displays if "text/html" in it][-1]
+        assert "3 of 3 done" in page
+
+
 def test_a_plot_is_one_plotly_figure(kernel):
     for kind in ("slice churn", "churn history", "importance churn", "contour churn"):
         kernel.run(f"figure = get_ipython().run_line_magic('tune', 'plot {kind}')")

@@ -10,7 +10,7 @@ import time
 import optuna
 import pytest
 
-from optuna_nb.errors import FileGoneError, StorageError
+from optuna_nb.errors import FileGoneError, StorageError, StudyNotFoundError
 from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
 from optuna_nb.storage import views
 from optuna_nb.storage.reader import Reader
@@ -50,6 +50,24 @@ def test_trials_are_what_optuna_reads(tmp_path):
     assert snapshot.trials[3].outcome is TrialOutcome.PRUNED
     assert snapshot.trials[3].last_step == 7
     assert snapshot.trials[4].last_step is None
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_reader_of_a_deleted_study_says_so_even_where_another_has_its_id(tmp_path, plain):
+    if plain:
+        url = f"sqlite:///{tmp_path / 'study.db'}"
+        optuna.create_study(study_name="seen", storage=url).optimize(objective, n_trials=2)
+    else:
+        url = tuned(tmp_path).storage
+    with contextlib.closing(Reader(url, "seen")) as reader:
+        assert reader.snapshot().done == (2 if plain else 12)
+        api.delete("seen", url)
+        with pytest.raises(StudyNotFoundError, match="was deleted"):
+            reader.poll()
+        tuned(tmp_path, trials=1)
+        with pytest.raises(StudyNotFoundError, match="was deleted"):
+            reader.poll()
+    assert api.load("seen", url).snapshot().done == 1
 
 
 def test_a_long_study_reads_its_parameters_when_they_are_asked_for(tmp_path, monkeypatch):
