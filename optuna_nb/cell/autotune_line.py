@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import keyword
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.numbers import count, seconds
-from optuna_nb.cell.options import by_name, read_cluster, storage_url
+from optuna_nb.cell.options import by_name, read_cluster, read_fixed, storage_url
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import SAMPLERS
@@ -112,7 +111,7 @@ def read_autotune(
     arguments["sampler"] = by_name("sampler", given.sampler, SAMPLERS, namespace)
     arguments["cluster"] = read_cluster(given.cluster, namespace)
     arguments["storage"] = given.storage or storage
-    arguments["fix"] = dict(_assignment(word, namespace) for word in given.fix or ())
+    arguments["fix"] = read_fixed(given.fix, namespace, (object,)) or {}
     arguments |= {"race": not given.no_race, "refit": not given.no_refit, "tags": tuple(given.tag or ())}
     return arguments, given
 
@@ -153,13 +152,3 @@ def _cv(word: str | None, namespace: Mapping[str, Any]) -> Any:
             code="NB605",
         ) from None
     return int(number) if number.is_integer() else number
-
-
-def _assignment(word: str, namespace: Mapping[str, Any]) -> tuple[str, Any]:
-    name, equals, text = word.partition("=")
-    if not (name and equals):
-        raise InvalidOptionError(f"--fix takes NAME=VALUE, as learning_rate=0.1, not {word!r}", code="NB113")
-    try:
-        return name, ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return name, namespace.get(text, text)

@@ -7,7 +7,7 @@ import ast
 import keyword
 import re
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ RESERVED = (
     *("push", "pull", "explain"),
 )
 _LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
+_OF_TRIALS = (Real, str, type(None))  # what a parameter of a trial may be
 LARGEST = 2**53  # what every part of a database and JSON holds exactly
 
 
@@ -97,7 +98,7 @@ def read_line(line: str, namespace: Mapping[str, object], storage: str) -> TuneL
         flush_seconds=given.flush_seconds,
         synchronous=given.synchronous,
         step_interval=given.step_interval,
-        fix=read_fixed(given.fix),
+        fix=read_fixed(given.fix, namespace),
         keep_log=not given.no_log,
     )
     check(options)
@@ -322,11 +323,15 @@ def _one_of(flag: str, word: str, known: Sequence[str]) -> None:
         raise InvalidOptionError(msg, code="NB104")
 
 
-def read_fixed(words: Sequence[str] | None) -> dict[str, Any] | None:
-    """Read ``NAME=VALUE`` words: a Python literal where it is one, else the text itself.
+def read_fixed(
+    words: Sequence[str] | None, namespace: Mapping[str, object], kinds: tuple[type, ...] = _OF_TRIALS
+) -> dict[str, Any] | None:
+    """Read ``NAME=VALUE`` words: a Python literal, else what a variable holds, else the text itself.
 
     Args:
         words: what stands behind each ``--fix``; None without the flag.
+        namespace: where variables are looked up.
+        kinds: what a value may be; where literal and variable are something else, the text counts.
 
     Returns:
         Value by name, empty for ``none``; None without the flag.
@@ -344,8 +349,8 @@ def read_fixed(words: Sequence[str] | None) -> dict[str, Any] | None:
         try:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            value = text
-        fixed[name.strip()] = value if isinstance(value, (bool, int, float, str, type(None))) else text
+            value = namespace.get(text, text)
+        fixed[name.strip()] = value if isinstance(value, kinds) else text
     return fixed
 
 

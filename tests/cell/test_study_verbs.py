@@ -3,11 +3,13 @@
 import json
 import sqlite3
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from optuna_nb.cell.autotune_line import read_autotune
 from optuna_nb.cell.completion import candidates
 from optuna_nb.cell.options import read_line
 from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
@@ -37,6 +39,18 @@ def test_the_words_behind_fix_are_literals_or_text():
     assert options.options.fix == expected
     assert read_line("s --fix none", {}, "u").options.fix == {}
     assert read_line("s", {}, "u").options.fix is None
+
+
+def test_fix_means_the_same_in_a_cell_and_for_autotune():
+    names = {"deep": 9, "share": np.float64(0.5), "rows": [1, 2], "a": 1}
+    line = "--fix 'x =3' --fix y=deep --fix z=share --fix \"k='a'\" --fix free=text"
+    expected = {"x": 3, "y": 9, "z": 0.5, "k": "a", "free": "text"}
+    for fix in ("--fix none", line):
+        of_cell = read_line(f"s {fix}", names, "u").options.fix
+        of_autotune = read_autotune(f"s --model knn {fix}", names, "u")[0]["fix"]
+        assert of_cell == of_autotune == ({} if fix == "--fix none" else expected)
+    assert read_line("s --fix c=rows", names, "u").options.fix == {"c": "rows"}  # no trial has such a value
+    assert read_autotune("s --model knn --fix c=rows", names, "u")[0]["fix"] == {"c": [1, 2]}
 
 
 @pytest.mark.parametrize(
