@@ -32,6 +32,15 @@ def base_name(name: str) -> str:
     return match[1] if match else name
 
 
+def cell_of_csv(value: Any) -> Any:
+    """Put a quote before a text that a spreadsheet would take for a formula."""
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )
+
+
 class StudyState(StrEnum):
     """What a study is doing, in the words that the panel shows."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
+from optuna_nb.records import cell_of_csv
 from optuna_nb.storage.copying import StudyCopy, export_database, read_study
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
@@ -32,7 +33,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
 
     ``.csv``, ``.parquet`` and ``.json`` hold one row a finished trial: rank, number,
     state, values, whether it is feasible, parameters, constraints, user attributes
-    and times. Without ``pareto`` and ``top`` these are all trials by number. A
+    and times; in ``.csv`` a text that a spreadsheet would take for a formula has a quote
+    in front. Without ``pareto`` and ``top`` these are all trials by number. A
     ``.db`` is a copy of this one study with its ids, which plain Optuna reads.
     The file is written aside and put in its place whole.
 
@@ -182,7 +184,7 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
             text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
             draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         elif path.suffix.lower() == ".csv":
-            table(document).to_csv(draft, index=False, errors="backslashreplace")
+            table(document).map(cell_of_csv).to_csv(draft, index=False, errors="backslashreplace")
         else:
             _write_parquet(draft, table(document))
         draft.replace(path)

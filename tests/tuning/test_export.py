@@ -97,6 +97,20 @@ def test_a_table_spells_out_lists_and_mixed_choices(several, tmp_path):
     assert {"values_value_0", "values_value_1", "params_kind", "constraints_enough"} <= set(frame.columns)
 
 
+def test_a_csv_holds_nothing_that_a_spreadsheet_takes_for_a_formula(options, tmp_path):
+    formula = "=cmd|' /C calc'!A0"
+    handle = api.start(
+        make(lambda trial: trial.suggest_float("x", -1, 0) + len(trial.suggest_categorical("c", [formula]))),
+        replace(options, trials=2, directions=("maximize",)),
+    ).wait()
+    for kind in ("csv", "json"):
+        handle.export(tmp_path / f"s.{kind}")
+    frame = pd.read_csv(tmp_path / "s.csv")
+    assert list(frame["params_c"]) == [f"'{formula}"] * 2
+    assert list(frame["params_x"]) == [trial.params["x"] for trial in handle.study.trials]
+    assert json.loads((tmp_path / "s.json").read_text())["trials"][0]["params"]["c"] == formula
+
+
 def test_parquet_without_pyarrow_says_what_to_install(single, tmp_path, monkeypatch):
     real = builtins.__import__
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.display import wording
 from optuna_nb.display.tabs.choices import quiet, select
+from optuna_nb.records import cell_of_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,20 +59,16 @@ def to_csv(snapshot: StudySnapshot, choices: Choices) -> str:
     labels = [wording.objective(snapshot, index) for index in range(len(snapshot.directions))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_safe(c) for c in ["number", "state", *labels, *names, "started", "seconds"])
+    writer.writerow(cell_of_csv(c) for c in ["number", "state", *labels, *names, "started", "seconds"])
     trials = _filtered(snapshot.trials, choices.text("filter"))
     for t in _sorted(trials, choices.text("sort", "number")):
         values = [t.values[i] if i < len(t.values) else "" for i in range(len(labels))]
-        params = [_safe(t.params.get(name, "")) for name in names]
+        params = [cell_of_csv(t.params.get(name, "")) for name in names]
         started = t.started.isoformat() if t.started else ""
         writer.writerow(
             [t.number, t.outcome, *values, *params, started, "" if t.seconds is None else t.seconds]
         )
     return out.getvalue()
-
-
-def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 
 def _tools(
