@@ -237,7 +237,7 @@ def _hook_into(publisher: Any) -> Callable[[Callable[[Any], Any]], Callable[[], 
 
 
 def _with_view(handle: StudyHandle) -> StudyHandle:
-    handle.view, handle.restarter = _show, _restart
+    handle.view, handle.restarter, handle.reporter = _show, _restart, _report
     return handle
 
 
@@ -250,6 +250,12 @@ def _show(handle: StudyHandle) -> None:
     from optuna_nb.cell import view
 
     view.show(handle)
+
+
+def _report(handle: StudyHandle, file: str) -> str:
+    from optuna_nb.cell import view_verbs
+
+    return view_verbs.write_report(handle, file)
 
 
 def _shell() -> InteractiveShell | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optuna_nb.cell import view_verbs
 from optuna_nb.cell.numbers import count
 from optuna_nb.cell.options import check_name, storage_url
 from optuna_nb.cell.parser import did_you_mean
@@ -49,9 +48,6 @@ def export(given: argparse.Namespace) -> None:
     if not given.file:
         msg = f"name the file to write, as `%tune export {given.name} {given.name}.csv`"
         raise InvalidOptionError(msg, code="NB108")
-    if view_verbs.is_report(given.file):
-        print(view_verbs.write_report(handle, given.file))  # noqa: T201
-        return
     print(handle.export(given.file, pareto=given.pareto, top=given.top))  # noqa: T201
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
@@ -51,11 +50,6 @@ def dashboard(given: argparse.Namespace) -> None:
     print(f"{address(path.resolve(), study_id)} (read-only, until this kernel ends)")  # noqa: T201
 
 
-def is_report(file: str) -> bool:
-    """Whether ``%tune export`` is to write the report."""
-    return file.lower().endswith((".html", ".htm"))
-
-
 def write_report(handle: StudyHandle, file: str) -> str:
     """Write a study as one static page, without a script; return one line that says so.
 
@@ -63,13 +57,13 @@ def write_report(handle: StudyHandle, file: str) -> str:
         StorageError: the file cannot be written.
     """
     from optuna_nb.display.document import document
+    from optuna_nb.storage.copying import written_aside
     from optuna_nb.storage.reader import Reader
+    from optuna_nb.tuning.export import path_of
 
+    path = path_of(file)
     with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
         text = document(reader.snapshot(), reader)
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"cannot write {file}: {error.strerror or error}; name another file"
-        raise StorageError(msg, code="NB504") from None
+    with written_aside(path) as draft:
+        draft.write_text(text, encoding="utf-8")
     return f"wrote {file}: {len(text.encode()) // 1000} kB, opens in any browser"

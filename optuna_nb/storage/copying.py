@@ -26,7 +26,7 @@ from optuna_nb.storage.migrations import applied_steps, open_file, open_read_onl
 from optuna_nb.storage.rows import encode, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -231,8 +231,7 @@ def export_database(url: str, name: str, target: Path) -> int:
     with contextlib.closing(open_read_only(url)) as connection:
         copy = read_study(connection, name)
     _check_replaceable(target, copy)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.export")
-    try:
+    with written_aside(target) as draft:
         database = open_file(f"sqlite:///{draft}")
         try:
             write_study(database, copy)
@@ -242,14 +241,32 @@ def export_database(url: str, name: str, target: Path) -> int:
                 ).fetchall()  # one file, no log beside it
         finally:
             database.close()
+    return len(copy.trials)
+
+
+@contextlib.contextmanager
+def written_aside(target: Path) -> Iterator[Path]:
+    """Give a path to write to, and put what was written there in its place whole.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}.export")
+    try:
+        _remove(draft)  # a process of this number was killed while it wrote
+        yield draft
         draft.replace(target)
     except OSError as error:
-        msg = f"{target} cannot be written ({error.strerror}): name another file"
+        msg = f"{target} cannot be written ({error.strerror or error}): name another file"
         raise StorageError(msg, code="NB504") from error
     finally:
-        for suffix in ("", "-wal", "-shm"):
-            draft.with_name(draft.name + suffix).unlink(missing_ok=True)
-    return len(copy.trials)
+        with contextlib.suppress(OSError):
+            _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
 
 
 def _check_replaceable(target: Path, copy: StudyCopy) -> None:

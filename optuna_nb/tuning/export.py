@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import cell_of_csv
-from optuna_nb.storage.copying import StudyCopy, export_database, read_study
+from optuna_nb.storage.copying import StudyCopy, export_database, read_study, written_aside
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.tuning.fixing import FIXED
@@ -54,14 +53,11 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
         StudyNotFoundError: If there is no such study.
         StorageError: If the study cannot be read or the file not be written.
     """
-    path = Path(target).expanduser().absolute()
+    path = path_of(target)
     kind = path.suffix.lower()
     if kind not in KINDS:
         msg = f"{target}: the end of the name says what to write, one of {', '.join(KINDS)}"
         raise InvalidOptionError(msg, code="NB511")
-    if not path.parent.is_dir():
-        msg = f"the folder {path.parent} does not exist: create it, or name another file"
-        raise StorageError(msg, code="NB504")
     if top is not None and top < 1:
         msg = f"top={top}: give how many trials to write, at least 1"
         raise InvalidOptionError(msg, code="NB511")
@@ -80,6 +76,24 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
         count = len(document["trials"])
         _write(path, document)
     return f"wrote {count} trial{'' if count == 1 else 's'} of {name} to {target}"
+
+
+def is_report(target: str) -> bool:
+    """Whether a file is to hold the report of a study, as a page."""
+    return target.lower().endswith((".html", ".htm"))
+
+
+def path_of(target: str) -> Path:
+    """Return where a file is to be written.
+
+    Raises:
+        StorageError: If there is no such folder.
+    """
+    path = Path(target).expanduser().absolute()
+    if not path.parent.is_dir():
+        msg = f"the folder {path.parent} does not exist: create it, or name another file"
+        raise StorageError(msg, code="NB504")
+    return path
 
 
 def describe(study: StudyCopy, *, pareto: bool = False, top: int | None = None) -> dict[str, Any]:
@@ -178,8 +192,7 @@ def _cell(value: Any) -> Any:
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.export")
-    try:
+    with written_aside(path) as draft:
         if path.suffix.lower() == ".json":
             text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
             draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
@@ -187,12 +200,6 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
             table(document).map(cell_of_csv).to_csv(draft, index=False, errors="backslashreplace")
         else:
             _write_parquet(draft, table(document))
-        draft.replace(path)
-    except OSError as error:
-        msg = f"{path} cannot be written ({error.strerror}): name another file"
-        raise StorageError(msg, code="NB504") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -32,7 +32,7 @@ from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
-from optuna_nb.tuning.export import export
+from optuna_nb.tuning.export import export, is_report
 from optuna_nb.tuning.transfer import transfer
 from optuna_nb.tuning.waiting import runs_elsewhere, until_heard, wait_for_end
 
@@ -58,6 +58,7 @@ class StudyHandle:
         study_name: What Optuna calls it; not ``name`` where plain Optuna made it and newer versions follow.
         view: Shows the handle where it is displayed; set by the notebook side.
         restarter: Starts a study of which this kernel holds no code, from the stored cell; likewise.
+        reporter: Writes the report of the study into a file; likewise.
     """
 
     name: str
@@ -67,6 +68,7 @@ class StudyHandle:
     starter: Callable[[Objective, TuneOptions], StudyHandle] | None = field(default=None, compare=False)
     view: Callable[[StudyHandle], None] | None = field(default=None, compare=False)
     restarter: Callable[[StudyHandle, int | None], StudyHandle] | None = field(default=None, compare=False)
+    reporter: Callable[[StudyHandle, str], str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Take the one name for the other where only one is given."""
@@ -232,7 +234,7 @@ class StudyHandle:
         trials = own.options.trials if own.control.target is None else own.control.target
         options = replace(own.options, more=more, trials=trials, going_on=self.study_name)
         handle = self.starter(own.objective, options)
-        handle.view, handle.restarter = self.view, self.restarter
+        handle.view, handle.restarter, handle.reporter = self.view, self.restarter, self.reporter
         return handle
 
     def _background(self) -> Background | None:
@@ -347,7 +349,9 @@ class StudyHandle:
         return self.study.trials_dataframe()
 
     def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
-        """Write the study into a file; see :func:`.export.export`."""
+        """Write the study into a file; see :func:`.export.export`. An ``.html`` is its report."""
+        if self.reporter is not None and is_report(str(path)):
+            return self.reporter(self, str(path))
         return export(self.address(), self.storage, str(path), pareto=pareto, top=top)
 
     def push(self, url: str, *, name: str | None = None) -> str:
@@ -392,7 +396,4 @@ class StudyHandle:
         return f"<Study {self.name!r}>"
 
     def _ipython_display_(self) -> None:
-        if self.view is None:
-            print(repr(self))  # noqa: T201 - what IPython would print
-        else:
-            self.view(self)
+        print(repr(self)) if self.view is None else self.view(self)  # noqa: T201 - what IPython would print

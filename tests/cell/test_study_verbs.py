@@ -1,7 +1,10 @@
 """``%tune enqueue``, ``export``, ``import`` and ``doctor``, and the flags of durability, in a real shell."""
 
+import errno
 import json
+import os
 import sqlite3
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -94,6 +97,24 @@ def test_a_study_is_exported_and_imported(run, tmp_path):
     assert "name what to import" in run("%tune import", fails=True)
     assert "is a verb of %tune" in run("%tune import bowl.db --name list", fails=True)
     assert "choose another name with --name" in run("%tune import bowl.db", fails=True)
+
+
+def test_the_report_is_written_aside_below_home_and_by_the_handle(run, tmp_path, monkeypatch):
+    run(f"%%tune bowl -n 2 --seed 1 --wait -q -o study\n{CELL}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "wrote ~/report.html" in run("%tune export bowl ~/report.html")
+    written = (tmp_path / "report.html").read_bytes()
+    assert "wrote again.html" in run.shell.user_ns["study"].export("again.html")
+    assert (tmp_path / "again.html").read_bytes() == written
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert "cannot be written (No space left" in run("%tune export bowl ~/report.html", fails=True)
+    assert (tmp_path / "report.html").read_bytes() == written
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".export")]
+    assert "does not exist: create it" in run("%tune export bowl nowhere/report.html", fails=True)
+
+
+def refuse(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_study_gets_another_name_and_goes_on_under_it(run):

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import sqlite3
 from dataclasses import replace
 
@@ -161,6 +162,15 @@ def test_a_database_is_a_copy_that_plain_optuna_reads_and_that_goes_on_exactly(o
         for where in (options.storage, url)
     ]
     assert [t.params for t in further[0].trials] == [t.params for t in further[1].trials]
+
+
+def test_what_a_killed_process_left_of_an_export_is_no_hindrance(single, tmp_path):
+    for name in ("copy.db", "copy.csv"):
+        single.export(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / f".{name}.{os.getpid()}.export").write_bytes(whole)
+        single.export(tmp_path / name)
+    assert {path.name for path in tmp_path.glob("*copy*")} == {"copy.db", "copy.csv"}
 
 
 # Import
