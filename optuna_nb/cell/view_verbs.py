@@ -6,9 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
+from optuna_nb.records import base_name
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from optuna_nb.cell.parser import LineParser
     from optuna_nb.tuning.handle import StudyHandle
@@ -55,15 +57,29 @@ def write_report(handle: StudyHandle, file: str) -> str:
 
     Raises:
         StorageError: the file cannot be written.
+        InvalidOptionError: there is another file of this name.
     """
     from optuna_nb.display.document import document
-    from optuna_nb.storage.copying import written_aside
+    from optuna_nb.storage.copying import taken, written_aside
     from optuna_nb.storage.reader import Reader
     from optuna_nb.tuning.export import path_of
 
     path = path_of(file)
     with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
         text = document(reader.snapshot(), reader)
+    if path.exists() and not _is_earlier(path, text):
+        raise taken(path, handle.name)
     with written_aside(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return f"wrote {file}: {len(text.encode()) // 1000} kB, opens in any browser"
+
+
+def _is_earlier(path: Path, page: str) -> bool:
+    """Whether a file is an earlier report of a study, of any version."""
+    from optuna_nb.display.document import study_in
+
+    try:
+        before = study_in(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return before is not None and base_name(before) == base_name(study_in(page) or "")

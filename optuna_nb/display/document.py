@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import parts, style, wording
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from optuna_nb.records import StudySnapshot
 
 _SECTIONS = ("history", "parameters", "curves", "trials", "runs", "code")
+_HEAD = (
+    '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width,initial-scale=1">'
+)
 _PAGE = (
     "body{margin:0;background:#fff}@media(prefers-color-scheme:dark){body{background:#16181c}}"
     ".optuna-nb:has(.onb-page){max-width:none}.onb-page{max-width:900px;margin:0 auto;padding:24px 20px}"
@@ -40,8 +44,13 @@ def document(snapshot: StudySnapshot, source: Source) -> str:
     inner = f'<main class="onb-page onb-live">{top}{sections}</main>'
     title = escape(wording.clip(snapshot.name, 80))
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
+        f"{_HEAD}<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
         f"<body>{parts.wrap(inner, snapshot.state)}</body></html>\n"
     )
+
+
+def study_in(page: str) -> str | None:
+    """Return the name of the study in a page that ``document`` wrote, clipped; None of any other page."""
+    head, _, rest = page.partition("<title>")
+    title, _, body = rest.partition("</title>")
+    return unescape(title) if head == _HEAD and '<main class="onb-page' in body else None

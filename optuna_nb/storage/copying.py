@@ -273,9 +273,8 @@ def _check_replaceable(target: Path, copy: StudyCopy) -> None:
     """Refuse to replace anything but an earlier export, whose trials are all in the new one."""
     if not target.exists():
         return
-    msg = f"{target} is there already and is not an export of {copy.name}: name another file"
     if target.with_name(f"{target.name}-wal").exists():
-        raise InvalidOptionError(msg, code="NB511")
+        raise taken(target, copy.name)
     try:
         with contextlib.closing(open_read_only(str(target))) as connection, translated(target):
             names = [found for (found,) in connection.execute("SELECT study_name FROM studies")]
@@ -283,7 +282,13 @@ def _check_replaceable(target: Path, copy: StudyCopy) -> None:
     except StorageError:
         is_earlier = False
     if not is_earlier:
-        raise InvalidOptionError(msg, code="NB511")
+        raise taken(target, copy.name)
+
+
+def taken(target: Path, name: str) -> InvalidOptionError:
+    """Refuse to write over a file that is no export of a study."""
+    msg = f"{target} is there already and is not an export of {name}: name another file"
+    return InvalidOptionError(msg, code="NB511")
 
 
 def _moments(copy: StudyCopy) -> set[tuple[int, datetime | None]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import cell_of_csv
-from optuna_nb.storage.copying import StudyCopy, export_database, read_study, written_aside
+from optuna_nb.storage import versions
+from optuna_nb.storage.copying import StudyCopy, export_database, read_study, taken, written_aside
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.tuning.fixing import FIXED
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
+    from optuna_nb.storage.dialect import Connection
+
 DATABASES = (".db", ".sqlite", ".sqlite3")
+_FIRST = ["rank", "number", "state"]  # columns of each table
 KINDS = (".csv", ".parquet", ".json", *DATABASES)
 
 
@@ -40,7 +45,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     Args:
         name: The study.
         storage: URL of its database.
-        target: Path of the file; an earlier export is replaced.
+        target: Path of the file. An earlier export is replaced: a table or JSON whose trials are
+            all in the database, as trials of any version of the study; a ``.db`` of this version.
         pareto: Only the feasible trials that no other beats, the best compromise
             first (see :func:`.ranking.pareto_set`).
         top: Only so many, best first.
@@ -49,7 +55,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
         One line that says what was written.
 
     Raises:
-        InvalidOptionError: If there is no such kind of file, or it needs a package.
+        InvalidOptionError: If there is no such kind of file, or it needs a package, or the
+            file is there and no earlier export.
         StudyNotFoundError: If there is no such study.
         StorageError: If the study cannot be read or the file not be written.
     """
@@ -72,6 +79,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     else:
         with contextlib.closing(open_read_only(storage)) as connection:
             study = read_study(connection, name)
+            if path.exists() and not _is_earlier(path, study, connection):
+                raise taken(path, study.name)
         document = describe(study, pareto=pareto, top=top)
         count = len(document["trials"])
         _write(path, document)
@@ -182,13 +191,53 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     def place(name: str) -> int:
         return next((i for i, kind in enumerate(kinds) if name.startswith(kind)), len(kinds))
 
-    return sorted(names, key=place) or ["rank", "number", "state"]
+    return sorted(names, key=place) or _FIRST
 
 
 def _cell(value: Any) -> Any:
     if value in ("inf", "-inf", "nan"):
         return float(value)
     return json.dumps(value) if isinstance(value, (dict, list)) else value
+
+
+def _is_earlier(path: Path, study: StudyCopy, connection: Connection) -> bool:
+    """Whether all that a file holds are trials of a study, of any version: then nothing is lost with it."""
+    try:
+        lost = _trials_in(path)
+    except ImportError:
+        return True  # writing it says what is missing
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    lost -= _moments(study)
+    if lost and study.version is not None:
+        for it in versions.all_of(connection, study.version.base_name):
+            lost -= _moments(read_study(connection, versions.study_name(it.base_name, it.version)))
+    return not lost
+
+
+def _moments(study: StudyCopy) -> set[tuple[int, datetime | None]]:
+    ends = ((trial.number, trial.datetime_complete) for trial in study.trials)
+    return {(number, None if end is None else end.astimezone()) for number, end in ends}
+
+
+def _trials_in(path: Path) -> set[tuple[int, datetime | None]]:
+    """Read number and end of the trials in an export; anything else raises, or has no such columns."""
+    import pandas as pd
+
+    if path.suffix.lower() == ".json":
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows = document["trials"] if document["study"] else []
+    else:
+        is_csv = path.suffix.lower() == ".csv"
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False) if is_csv else pd.read_parquet(path)
+        if list(frame.columns[:3]) != _FIRST:
+            raise ValueError
+        rows = frame.to_dict("records")
+    ends = ((int(row["number"]), row.get("completed")) for row in rows)
+    return {
+        (number, datetime.fromisoformat(end) if isinstance(end, str) and end else None)
+        for number, end in ends
+    }
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

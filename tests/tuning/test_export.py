@@ -13,6 +13,7 @@ from optuna.samplers import NSGAIISampler, RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+import optuna_nb
 from optuna_nb.errors import InvalidOptionError, StorageError, StudyNotFoundError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.studies import StudyStorage
@@ -162,6 +163,34 @@ def test_a_database_is_a_copy_that_plain_optuna_reads_and_that_goes_on_exactly(o
         for where in (options.storage, url)
     ]
     assert [t.params for t in further[0].trials] == [t.params for t in further[1].trials]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "db", "html"])
+def test_only_an_earlier_export_of_the_study_is_replaced(options, tmp_path, kind):
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    for name in ("s", "other"):
+        api.start(make(one), replace(options, name=name)).wait()
+    handle, other = (optuna_nb.load(name, options.storage) for name in ("s", "other"))
+    target = tmp_path / f"copy.{kind}"
+    handle.export(target)
+    handle.more(1).wait()
+    handle.export(target)
+    for file, strange in ((target, other), (tmp_path / f"mine.{kind}", handle)):
+        if file != target:
+            file.write_text("my own data\n")
+        before = file.read_bytes()
+        with pytest.raises(InvalidOptionError, match=f"is not an export of {strange.name}: name another"):
+            strange.export(file)
+        assert file.read_bytes() == before
+
+
+def test_a_table_is_replaced_by_one_of_a_newer_version_or_with_fewer_trials(single, options, tmp_path):
+    newer = api.start(Objective(one, "new", {"cell": "2"}), replace(options, directions=("maximize",))).wait()
+    assert newer.name == "s@2"
+    for name in ("s.csv", "s.json"):
+        for handle, top in ((single, None), (newer, None), (single, 2)):
+            assert f"of {handle.name}" in handle.export(tmp_path / name, top=top)
 
 
 def test_what_a_killed_process_left_of_an_export_is_no_hindrance(single, tmp_path):
