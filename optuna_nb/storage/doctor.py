@@ -156,9 +156,9 @@ def check_numbers(connection: Connection, version: VersionRecord) -> Finding:
 def doubled_trials(connection: Connection, study_id: int) -> list[tuple[int, int]]:
     """Return id and number of the trials whose number an earlier one has."""
     sql = (
-        "SELECT trial_id, number FROM trials AS one WHERE study_id = ? AND EXISTS"
-        " (SELECT 1 FROM trials AS other WHERE other.study_id = one.study_id"
-        " AND other.number = one.number AND other.trial_id < one.trial_id) ORDER BY trial_id"
+        "SELECT trial_id, number FROM"
+        " (SELECT trial_id, number, row_number() OVER (PARTITION BY number ORDER BY trial_id) AS place"
+        " FROM trials WHERE study_id = ?) AS placed WHERE place > 1 ORDER BY trial_id"
     )
     return connection.execute(sql, (study_id,)).fetchall()
 

@@ -37,7 +37,15 @@ from optuna_nb.storage.placing import put, set_aside_log_without_file
 from optuna_nb.storage.record_rules import create_rules, keep_owners_apart, share_studies
 from optuna_nb.storage.record_tables import RecordBase
 from optuna_nb.storage.schema import FOLLOW_DELETES, STUDY_TABLES, Base, Migration
-from optuna_nb.storage.server import MIGRATION_LOCK, Place, ServerRecords, first_line, is_server, server_url
+from optuna_nb.storage.server import (
+    MIGRATION_LOCK,
+    Place,
+    ServerRecords,
+    first_line,
+    is_server,
+    place,
+    server_url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -342,25 +350,28 @@ def _keep_copy(database: Database, step: Step) -> None:
 
 
 def open_read_only(url: str) -> Connection:
-    """Open an existing database for reading; nothing is made or changed.
+    """Open an existing database of studies for reading; nothing is made or changed.
 
     Raises:
+        StudyNotFoundError: If it holds no studies.
         StorageError: If there is no such file, it is not a database, or a server does not answer.
     """
-    if not is_server(url):
-        return open_file_read_only(url)
-    database = Place(server_url(url))
-    _check_driver(database.url)
-    from optuna_nb.storage.postgres import ServerConnection
-
-    connection = ServerConnection(database, read_only=True)
-    with contextlib.ExitStack() as failing:
+    database = place(url)
+    connection = _server_read_only(database) if isinstance(database, Place) else open_file_read_only(url)
+    with contextlib.ExitStack() as failing, translated(database):
         failing.callback(connection.close)
         if not has_table(connection, "studies"):
             msg = f"{database} holds no studies yet: run a %%tune cell first, or name another database"
             raise StudyNotFoundError(msg, code="NB505")
         failing.pop_all()
     return connection
+
+
+def _server_read_only(database: Place) -> Connection:
+    _check_driver(database.url)
+    from optuna_nb.storage.postgres import ServerConnection
+
+    return ServerConnection(database, read_only=True)
 
 
 def open_file_read_only(url: str) -> sqlite3.Connection:

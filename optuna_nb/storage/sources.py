@@ -19,7 +19,7 @@ from optuna_nb.storage import server
 from optuna_nb.storage.copying import StudyCopy, is_movable, read_study
 from optuna_nb.storage.database import find_journal, sqlite_path, translated
 from optuna_nb.storage.dialect import has_column, has_table
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.migrations import open_file_read_only, open_read_only
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def _of_journal(path: Path) -> list[StudyCopy]:
 
 
 def _of_sqlite(path: Path) -> list[StudyCopy]:
-    with contextlib.closing(open_read_only(str(path))) as connection, translated(path):
+    with contextlib.closing(open_file_read_only(str(path))) as connection, translated(path):
         return _of_connection(connection, path)
 
 

@@ -2,16 +2,20 @@
 
 import contextlib
 import sqlite3
+import time
 
 import optuna
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+import optuna_nb
 from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
-from optuna_nb.storage.doctor import examine
+from optuna_nb.storage.doctor import doubled_trials, examine
+from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.repair import repair
 from optuna_nb.storage.studies import StudyStorage
+from optuna_nb.tuning import api
 
 TRIALS = 40
 
@@ -51,6 +55,32 @@ def load(url):
         return optuna.load_study(study_name="s", storage=storage).get_trials()
     finally:
         storage.close()
+
+
+def test_doubled_numbers_of_many_trials_are_found_in_no_time(url, path):
+    damage(
+        path,
+        "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)"
+        " INSERT INTO trials (number, study_id, state) SELECT i % 39990, 1, 'FAIL' FROM n",
+    )
+    began = time.process_time()
+    with contextlib.closing(open_read_only(url)) as connection:
+        doubled = doubled_trials(connection, 1)
+    assert time.process_time() - began < 1
+    assert [number for _, number in doubled] == [*range(11)]
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "CREATE TABLE other (x)"])
+def test_a_file_without_studies_is_told_in_one_line(tmp_path, statement):
+    path = tmp_path / "other.db"
+    damage(path, statement)
+    for look in (
+        lambda: examine(str(path), "s"),
+        lambda: optuna_nb.load("s", str(path)),
+        lambda: api.list_studies(str(path)),
+    ):
+        with pytest.raises(StudyNotFoundError, match="holds no studies yet: run a %%tune cell first"):
+            look()
 
 
 def test_a_sound_file_has_no_problem_and_a_repair_changes_nothing(url, path):

@@ -153,6 +153,24 @@ def test_warm_start_tries_the_best_of_the_old_version_first(options):
     assert handle.snapshot().done == 10
 
 
+@pytest.mark.parametrize("executor", ["thread", pytest.param("dask", marks=pytest.mark.slow)])
+def test_what_a_changed_cell_no_longer_suggests_is_drawn_though_it_was_queued(options, executor, caplog):
+    def old(trial):
+        return trial.suggest_float("x", 0, 1) + len(trial.suggest_categorical("kind", ["a", "bb"]))
+
+    def new(trial):
+        return trial.suggest_float("x", 5, 6) + len(trial.suggest_categorical("kind", ["bb", "ccc"]))
+
+    api.start(make(old), options).wait()
+    changed = replace(options, warm_start=2, executor=executor)
+    trials = api.start(make(new, "2"), changed).wait().study.trials
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}
+    assert all(5 <= trial.params["x"] <= 6 for trial in trials)
+    assert "trial 0: x=" in caplog.text
+    assert "is not what the objective suggests: give a number from 5.0 to 6.0; it is drawn" in caplog.text
+    assert "kind='a' is not what the objective suggests: give one of 'bb', 'ccc'; it is drawn" in caplog.text
+
+
 def test_a_warm_start_that_was_cut_short_is_made_whole(options, monkeypatch):
     best = api.start(make(), options).wait().study.trials
     best = sorted(best, key=lambda trial: trial.value)[:3]
