@@ -212,7 +212,8 @@ class _Survey:
                 continue
             if vars(builtins).get(name, self) is value or any(value is ours for ours in _OURS):
                 continue
-            label = name if self._is_home(names) else f"{names.get('__name__', '?')}.{name}"
+            is_home = self._is_home(names) or names.get("__name__") in (None, "__main__")
+            label = name if is_home else f"{names['__name__']}.{name}"
             self._waiting.append((label, value, reads[name]))
             if issubclass(type(value), ModuleType) and is_user_file(getattr(value, "__file__", None)):
                 self._follow_module(value, reads[name])

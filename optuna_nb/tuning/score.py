@@ -110,6 +110,8 @@ def _as_folds(value: Any, what: str) -> list[Any] | None:
             f"{what} has {array.ndim} dimensions, {array.shape}: return a number or one row of fold scores",
             code="NB304",
         )
+    if isinstance(value, np.ma.MaskedArray) and value.ndim:
+        return list(value.compressed())
     return list(array) if array.ndim else [] if array.size == 0 else None
 
 
