@@ -25,7 +25,8 @@ class Control:
         self._stopping = threading.Event()
         self._closed = False  # whether no new target is heard any more
         self.drop: Callable[[], object] = lambda: None  # drops the trials in flight; set by the run
-        self.paused_seconds = 0.0
+        self._paused_seconds = 0.0
+        self._still_since: float | None = None  # since when no trial has run; None while one may
 
     @property
     def is_paused(self) -> bool:
@@ -86,8 +87,19 @@ class Control:
 
     def wait_while_paused(self) -> None:
         """Block until resumed or stopped."""
-        began = time.monotonic()
         with self._changed:
             while self._paused and not self._stopping.is_set():
                 self._changed.wait()
-        self.paused_seconds += time.monotonic() - began
+
+    @property
+    def paused_seconds(self) -> float:
+        """Seconds in which no trial could run, up to now."""
+        with self._changed:
+            still = 0.0 if self._still_since is None else time.monotonic() - self._still_since
+            return self._paused_seconds + still
+
+    def note_standstill(self, nothing_runs: Callable[[], bool]) -> None:
+        """Count the time from now on as a pause, or as one no more; however many wait, it counts once."""
+        with self._changed:
+            self._paused_seconds = self.paused_seconds
+            self._still_since = time.monotonic() if nothing_runs() else None

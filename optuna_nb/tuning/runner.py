@@ -108,7 +108,7 @@ class Runner:
         self._error: BaseException | None = None
         self._note = ""
         self._trouble = ""
-        self._waits_for, self._waits_since = "", 0.0  # what keeps every trial from running just now
+        self._waits_for = ""  # what keeps every trial from running just now
         self._began = time.monotonic()
         self._keeper = Keeper(control, tick=self._tick, state=self._state, show=self.show, lost=self._fail)
 
@@ -193,14 +193,12 @@ class Runner:
 
     def _wait_for(self, what: str) -> None:
         """Show that no trial can run just now, and why; or that they can again."""
-        now = time.monotonic()
         if what and not self._waits_for:
-            self._waits_since = now
             _logger.warning("%s: %s", self._study.study_name, what)
         elif self._waits_for and not what:
-            self._control.paused_seconds += now - self._waits_since
             _logger.warning("%s: goes on", self._study.study_name)
         self._waits_for = what
+        self._control.note_standstill(self._stands_still)
         self.show(self._state())
 
     def _work_in_threads(self) -> None:
@@ -232,8 +230,10 @@ class Runner:
         """Wait while paused, then claim a place for one more trial, or tell that there is none."""
         control = self._control
         if control.is_paused and not control.is_stopping:
+            control.note_standstill(self._stands_still)
             self.show(StudyState.PAUSED)
             control.wait_while_paused()
+            control.note_standstill(self._stands_still)
             if not control.is_stopping:
                 self.show(StudyState.RUNNING)
         with self._lock:
@@ -246,6 +246,10 @@ class Runner:
                 return False
             self._in_flight += 1
             return True
+
+    def _stands_still(self) -> bool:
+        """Whether no trial runs: all have ended in a pause, or there is nothing to run them on."""
+        return bool(self._waits_for) or (self._control.is_paused and not self._in_flight)
 
     def _one_trial(self) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import optuna
@@ -102,6 +103,19 @@ def test_a_run_takes_a_new_target_until_it_says_that_it_takes_none():
     assert control.close_unless(lambda: False)
     assert not control.set_target(7)
     assert control.target == 6
+
+
+def test_time_in_which_no_trial_can_run_counts_once_and_from_its_beginning():
+    control = Control(3)
+    began = time.monotonic()
+    for _ in range(3):  # a pause, and meanwhile a cluster that is gone
+        control.note_standstill(lambda: True)
+    time.sleep(0.1)
+    assert 0.1 <= control.paused_seconds <= time.monotonic() - began
+    control.note_standstill(lambda: False)
+    paused = control.paused_seconds
+    control.note_standstill(lambda: False)
+    assert 0.1 <= control.paused_seconds == paused <= time.monotonic() - began
 
 
 def test_more_trials_are_asked_for_while_the_winner_is_fitted(options):

@@ -322,6 +322,22 @@ def test_several_jobs_share_the_work_and_lose_nothing(options):
     assert [t.number for t in handle.study.trials] == list(range(40))
 
 
+def test_a_pause_counts_once_however_many_jobs_wait(options):
+    handle = api.start(make(lambda t: time.sleep(0.005) or square(t)), replace(options, trials=10**6, jobs=4))
+    until(lambda: handle.snapshot().done, 10)
+    began = time.monotonic()
+    time.sleep(0.2)
+    worked = time.monotonic() - began
+    handle.pause()
+    until(lambda: handle.snapshot().state is StudyState.PAUSED, 10)
+    time.sleep(0.5)
+    handle.resume()
+    handle.stop()
+    handle.wait()
+    assert handle.snapshot().elapsed >= worked
+    assert handle.runs.tuning_time[0] >= worked
+
+
 def test_the_same_cell_run_twice_at_once_is_one_run(options):
     slow = make(lambda trial: time.sleep(0.02) or square(trial))
     first = api.start(slow, options)
