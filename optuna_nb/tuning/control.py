@@ -87,9 +87,17 @@ class Control:
 
     def wait_while_paused(self) -> None:
         """Block until resumed or stopped."""
+        self.wait_until(lambda: not self._paused or self.is_stopping)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Block until something holds, looking again at each change."""
         with self._changed:
-            while self._paused and not self._stopping.is_set():
-                self._changed.wait()
+            self._changed.wait_for(holds)
+
+    def look_again(self) -> None:
+        """Let those who wait see what has changed."""
+        with self._changed:
+            self._changed.notify_all()
 
     @property
     def paused_seconds(self) -> float:

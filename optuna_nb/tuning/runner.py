@@ -216,8 +216,7 @@ class Runner:
 
     def _wants_more(self) -> bool:
         """Tell whether a new target came just when the last trial had ended."""
-        is_over = self._control.is_stopping or self._study.exhausted or self._error or self._note
-        return not is_over and self._done < (self._control.target or 0)
+        return not (self._is_over() or self._note) and self._done < (self._control.target or 0)
 
     def _work(self) -> None:
         try:
@@ -227,7 +226,13 @@ class Runner:
             self._fail(error)
 
     def _may_start(self) -> bool:
-        """Wait while paused, then claim a place for one more trial, or tell that there is none."""
+        """Claim a place for one more trial; while others' trials run, more may be asked for."""
+        while (has_claimed := self._claim()) is None:
+            self._control.wait_until(lambda: self._is_over() or self._has_room() or not self._in_flight)
+        return has_claimed
+
+    def _claim(self) -> bool | None:
+        """Wait while paused, then claim a place; None if there is none while trials are in flight."""
         control = self._control
         if control.is_paused and not control.is_stopping:
             control.note_standstill(self._stands_still)
@@ -237,15 +242,22 @@ class Runner:
             if not control.is_stopping:
                 self.show(StudyState.RUNNING)
         with self._lock:
-            if control.is_stopping or self._study.exhausted or self._error is not None:
+            if self._is_over():
                 return False
             if self._timeout is not None and self._seconds() >= self._timeout:
                 self._note = f"stopped after the timeout of {self._timeout:g} s"
                 return False
-            if control.target is not None and self._done + self._in_flight >= control.target:
-                return False
+            if not self._has_room():
+                return None if self._in_flight else False
             self._in_flight += 1
             return True
+
+    def _is_over(self) -> bool:
+        return self._control.is_stopping or self._study.exhausted or self._error is not None
+
+    def _has_room(self) -> bool:
+        target = self._control.target
+        return target is None or self._done + self._in_flight < target
 
     def _stands_still(self) -> bool:
         """Whether no trial runs: all have ended in a pause, or there is nothing to run them on."""
@@ -266,6 +278,7 @@ class Runner:
                 self._in_flight -= 1
             is_first = self._is_first and self._n_trials > 0
             self._is_first = self._is_first and not is_first
+        self._control.look_again()
         if is_first:  # it may take long, and other jobs need the lock
             self.after_first_trial()
 
@@ -328,6 +341,7 @@ class Runner:
             if self._error is None:
                 self._error = error
                 self._note = failure.first_line(error) or type(error).__name__
+        self._control.look_again()
 
     # What others see
 

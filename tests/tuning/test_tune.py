@@ -338,6 +338,24 @@ def test_a_pause_counts_once_however_many_jobs_wait(options):
     assert handle.runs.tuning_time[0] >= worked
 
 
+def test_idle_jobs_hear_of_more_trials_while_others_are_in_flight(options):
+    last, together = threading.Event(), threading.Barrier(3)
+
+    def evaluate(trial):
+        if trial.number == 3:
+            assert last.wait(20)
+        if trial.number > 3:
+            together.wait(10)
+        return square(trial)
+
+    handle = api.start(make(evaluate), replace(options, trials=4, jobs=4))
+    until(lambda: handle.snapshot().done == 3, 10)
+    handle.more(6)
+    until(lambda: handle.snapshot().done == 9, 10)  # three at a time
+    last.set()
+    assert handle.wait().snapshot().done == 10
+
+
 def test_the_same_cell_run_twice_at_once_is_one_run(options):
     slow = make(lambda trial: time.sleep(0.02) or square(trial))
     first = api.start(slow, options)
