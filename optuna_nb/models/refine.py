@@ -7,8 +7,8 @@ of its own, identified by the parent's code and data, its name and the centre.
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FACTORS = (0.9, 0.95, 1.0, 1.05, 1.1)
 DEFAULT_TRIALS = 25
+MOST_POINTS = 1_000_000  # that a GridSampler gets: it makes them all, and looks through them after each trial
 REFINES = "refines"  # attribute of the child: its parent, the parent's value, whether it is better
 CENTRE = "centre of the grid"
 _USUAL = {
@@ -44,7 +45,7 @@ class Refinement:
     """A child study that is ready to run."""
 
     objective: Objective
-    sampler: GridSampler
+    sampler: str | GridSampler
     trials: int
     grid: Mapping[str, tuple[float, ...]]
 
@@ -111,8 +112,12 @@ def prepare_refinement(
         fingerprint={**objective.fingerprint, "parent": parent, "centre": combine(identity).hex()},
         opening=(Opening(centre, {SETTING: CENTRE}, is_baseline=True),),
     )
-    size = len(list(itertools.product(*grid.values())))
-    sampler = optuna.samplers.GridSampler({name: list(values) for name, values in grid.items()}, seed=seed)
+    size = math.prod(map(len, grid.values()))
+    sampler: str | GridSampler = "random"  # of so many points hardly one is drawn twice
+    if size <= MOST_POINTS:
+        sampler = optuna.samplers.GridSampler(
+            {name: list(values) for name, values in grid.items()}, seed=seed
+        )
     return Refinement(child, sampler, min(DEFAULT_TRIALS, size + 1), grid)
 
 

@@ -70,6 +70,21 @@ def test_any_study_can_be_refined(storage):
         refine_study(parent, ["depth"])
 
 
+def test_a_grid_of_many_parameters_is_drawn_from_and_never_made_whole(storage):
+    def objective(trial):
+        return sum(trial.suggest_float(f"x{i}", -5, 5) for i in range(20))  # 5**20 points
+
+    parent = tune(objective, name="many", trials=2, seed=1, storage=storage, wait=True)
+
+    child = refine_study(parent).wait()
+
+    points = {tuple(trial.params.values()) for trial in child.study.trials}
+    assert len(points) == child.snapshot().done == 25
+    for name, best in parent.best_params.items():
+        near = {round(trial.params[name] / best, 9) for trial in child.study.trials}
+        assert near <= {0.9, 0.95, 1, 1.05, 1.1}
+
+
 def test_a_parameter_that_was_fixed_stays_as_it_is_unless_it_is_named(storage):
     def objective(trial):
         return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("k", 10, 90)
