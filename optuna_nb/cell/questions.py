@@ -7,10 +7,11 @@ how the id begins, or by its study, which means the study's newest run.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.api import default_storage
+from optuna_nb.errors import StudyNotFoundError
 from optuna_nb.storage import questions
 from optuna_nb.storage.questions import LIMIT, Filters
 from optuna_nb.storage.record_database import is_server, read_records
@@ -75,7 +76,16 @@ def runs(
 
 
 def _study(database: RecordDatabase, url: str, name: str) -> str:
-    return questions.newest_version(database, name) if is_server(url) else tuning.load(name, url).name
+    if is_server(url):
+        return questions.newest_version(database, _meant(url, name))
+    return tuning.load(name, url).study_name
+
+
+def _meant(url: str, name: str) -> str:
+    """Return what Optuna calls the study that a name means; the name itself where only records know it."""
+    with suppress(StudyNotFoundError):
+        return tuning.load(name, url).study_name
+    return name
 
 
 def count_by_status(
@@ -124,8 +134,9 @@ def compare_runs(*names: str, storage: str | None = None) -> pd.DataFrame:
     Raises:
         InvalidOptionError: there is no such run.
     """
-    with closing(read_records(storage or default_storage())) as database:
-        ids = questions.run_ids(database, names)
+    url = storage or default_storage()
+    with closing(read_records(url)) as database:
+        ids = questions.run_ids(database, [_meant(url, name) for name in names])
         return questions.side_by_side(questions.ask(database, questions.whole_runs(ids)), ids, names)
 
 
@@ -135,7 +146,10 @@ def _of_run(
     show_sql: Callable[[str], None] | None,
     storage: str | None,
 ) -> pd.DataFrame:
-    return _asked(storage, lambda database: question(questions.run_ids(database, [run])[0]), show_sql)
+    url = storage or default_storage()
+    return _asked(
+        url, lambda database: question(questions.run_ids(database, [_meant(url, run)])[0]), show_sql
+    )
 
 
 def _asked(

@@ -110,7 +110,7 @@ def runs(filters: Filters | None = None, *, whole: bool = False) -> Question:
     if chosen.experiment is not None:
         models = select(ModelRun.id).join(Experiment).where(Experiment.name == chosen.experiment)
         query = query.where(TuningRun.model_run_id.in_(models))
-        if not chosen.best and chosen.longer_than is None:
+        if not chosen.best and chosen.longer_than is None and chosen.tag is None:
             # Sorted by their keys alone, before the rows are read.
             ids = query.with_only_columns(TuningRun.id).order_by(newest.desc()).limit(chosen.limit)
             query = query.where(TuningRun.id.in_(ids.correlate(None)))

@@ -2,6 +2,7 @@
 
 import sqlite3
 
+import optuna
 import pytest
 from IPython.utils.capture import capture_output
 
@@ -110,6 +111,24 @@ def test_runs_are_filtered_and_the_sql_is_printed(run):
     run(f"%%tune one --more 1 --wait -q\n{CELL}")
     run("%tune runs --parents one")
     assert len(run.result) == 2
+
+
+def test_runs_of_each_version_of_an_adopted_study_are_found_by_its_number(tmp_path):
+    url = f"sqlite:///{tmp_path / 'plain.db'}"
+    study = optuna.create_study(study_name="opt", storage=url)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    first = optuna_nb.tune(
+        lambda trial: trial.suggest_float("x", 0, 1), name="opt", trials=2, storage=url, wait=True
+    )
+    optuna_nb.tune(
+        lambda trial: trial.suggest_float("x", 0, 1) + 1, name="opt", trials=3, storage=url, wait=True
+    )
+    for name, trials in (("opt@1", 1), ("opt@2", 3), ("opt", 3)):
+        assert list(optuna_nb.runs(name, storage=url)["n_iterations"]) == [trials]
+        assert optuna_nb.compare_runs(name, storage=url)[name]["n_iterations"] == trials
+        assert len(optuna_nb.run_parents(name, storage=url)) == 1
+    run_id = str(first.runs["id"][0])
+    assert optuna_nb.compare_runs(run_id[:12], storage=url).loc["n_iterations"].tolist() == [1]
 
 
 def test_deleting_an_experiment_says_what_goes_and_asks(run):

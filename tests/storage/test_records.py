@@ -214,6 +214,7 @@ def asked(records):
         (Filters(tag="odd", model="B"), [5, 3]),
         (Filters(experiment="of A"), [1, 0]),
         (Filters(experiment="of A", tag="odd"), [1]),
+        (Filters(experiment="of B", tag="odd", limit=2), [5, 3]),
         (Filters(study="s2@1"), [2]),
         (Filters(metric="auc", best=True), [1, 0]),
         (Filters(model="B", best=True), [3, 2]),
