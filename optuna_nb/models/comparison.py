@@ -7,16 +7,23 @@ alone, so a comparison that goes on after a restart splits as it would have.
 
 from __future__ import annotations
 
+import math
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from optuna_nb.errors import StudyNotFoundError
+from optuna_nb.storage.server import place
+from optuna_nb.tuning import background
 from optuna_nb.tuning.results import FOLD_STD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from optuna.trial import FrozenTrial
 
     from optuna_nb.records import Objective, TuneOptions
     from optuna_nb.tuning.handle import StudyHandle
@@ -41,6 +48,7 @@ class Comparison:
     _given: dict[str, int] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
+    _stopped: set[str] = field(default_factory=set)  # models whose study the user stopped: they get no more
     _error: BaseException | None = None
 
     def start(self) -> Comparison:
@@ -53,8 +61,11 @@ class Comparison:
 
         Raises:
             ObjectiveError: If one failed.
+            TimeoutError: If they still run after ``timeout`` seconds.
         """
-        self._ended.wait(timeout)
+        if not self._ended.wait(timeout):
+            msg = f"{self!r} still runs after {timeout:g} s"
+            raise TimeoutError(msg)
         if self._error is not None:
             raise self._error
         return self
@@ -68,19 +79,25 @@ class Comparison:
 
     @property
     def winner(self) -> StudyHandle:
-        """The study with the best value so far."""
-        return self.handles[self._ranked()[0]]
+        """The study with the best value so far.
+
+        Raises:
+            StudyNotFoundError: If no trial has completed yet.
+        """
+        for name, best in self._ranked().items():
+            if best is not None:
+                return self.handles[name]
+        msg = "no model has a complete trial yet"
+        raise StudyNotFoundError(msg, code="NB409")
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a model, best first: model, study, trials, value, std of its folds."""
+        """One row a model that has begun, best first: model, study, trials, value, std of its folds."""
         rows = []
-        for name in self._ranked():
+        for name, best in self._ranked().items():
             handle = self.handles[name]
-            best = handle.best_trial
-            rows.append(
-                (name, handle.name, handle.snapshot().done, best.value, best.user_attrs.get(FOLD_STD))
-            )
+            score = (None, None) if best is None else (best.value, best.user_attrs.get(FOLD_STD))
+            rows.append((name, handle.name, handle.snapshot().done, *score))
         metric = next(iter(self.entries.values()))[1].metric or "value"
         return pd.DataFrame(rows, columns=["model", "study", "trials", metric, "std"])
 
@@ -92,7 +109,8 @@ class Comparison:
                 first = len(self.entries[name][0].opening)
                 self._run(name, max(share, first))
             while len(alive) > 1 and not self._stopping:
-                alive = [name for name in self._ranked() if name in alive][: (len(alive) + 1) // 2]
+                going_on = [name for name in self._ranked() if name in alive and name not in self._stopped]
+                alive = going_on[: (len(alive) + 1) // 2]
                 left = self.total - sum(self._given.values())
                 part = left if len(alive) == 1 else left // 2
                 for name in alive:
@@ -111,13 +129,23 @@ class Comparison:
         handle = self.starter(objective, replace(options, trials=self._given[name]))
         self.handles[name] = handle
         handle.wait()
+        own = background.find(place(handle.storage), handle.study_name)
+        if own is not None and own.control.is_stopping:
+            self._stopped.add(name)
 
-    def _ranked(self) -> list[str]:
+    def _ranked(self) -> dict[str, FrozenTrial | None]:
+        """Return the best trial of each model that has begun, best first; None where none has completed."""
         if self._error is not None and not self.handles:
             raise self._error
-        maximize = next(iter(self.entries.values()))[1].directions[0] == "maximize"
-        values: dict[str, Any] = {name: handle.best_value for name, handle in self.handles.items()}
-        return sorted(values, key=lambda name: -values[name] if maximize else values[name])
+        sign = -1 if next(iter(self.entries.values()))[1].directions[0] == "maximize" else 1
+        found: list[tuple[float, str, FrozenTrial | None]] = []
+        for name, handle in list(self.handles.items()):
+            best = None
+            with suppress(StudyNotFoundError):
+                best = handle.best_trial
+            rank = math.inf if best is None else sign * best.values[0]  # noqa: PD011 - not of pandas
+            found.append((rank, name, best))
+        return {name: best for _, name, best in sorted(found, key=lambda it: it[0])}
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(self.entries)}>"

@@ -1,0 +1,84 @@
+"""A comparison of several models is looked at, waited for and steered while it runs."""
+
+import pytest
+
+from harness.gate import Gate
+from harness.waiting import until
+from optuna_nb.errors import StudyNotFoundError
+from optuna_nb.models.comparison import Comparison
+from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.tuning import api, background
+
+
+@pytest.fixture(autouse=True)
+def _nothing_runs_on():
+    yield
+    background.shut_down_all(30)
+
+
+@pytest.fixture
+def compare(tmp_path):
+    """Compare objectives by name."""
+
+    def start(total, **objectives):
+        storage = f"sqlite:///{tmp_path / 'c.db'}"
+        entries = {
+            name: (
+                Objective(evaluate, name, {"cell": name}, name),
+                TuneOptions(name=name, storage=storage, seed=1),
+            )
+            for name, evaluate in objectives.items()
+        }
+        return Comparison(entries, total, api.start).start()
+
+    return start
+
+
+def worse(trial):
+    return trial.suggest_float("x", 2, 3)
+
+
+def test_a_comparison_says_how_far_it_is_while_a_first_trial_runs(compare):
+    gate = Gate()
+    comparison = compare(8, worse=worse, gated=gate)
+    assert gate.reached.wait(20)
+    until(lambda: "gated" in comparison.handles, 10)
+    table = comparison.table
+    assert table["model"].tolist() == ["worse", "gated"]
+    assert table["trials"].tolist() == [2, 0]
+    assert table["value"].isna().tolist() == [False, True]
+    assert comparison.winner.name == "worse@1"
+    gate.opened.set()
+    assert comparison.wait().table["model"].tolist() == ["gated", "worse"]
+
+
+def test_a_comparison_without_a_complete_trial_has_no_winner_yet(compare):
+    gate = Gate()
+    comparison = compare(8, gated=gate, worse=worse)
+    assert gate.reached.wait(20)
+    with pytest.raises(StudyNotFoundError, match="no model has a complete trial yet"):
+        _ = comparison.winner
+    gate.opened.set()
+    assert comparison.wait().winner.name == "gated@1"
+
+
+def test_waiting_for_a_comparison_says_that_it_still_runs(compare):
+    gate = Gate()
+    comparison = compare(8, gated=gate, worse=worse)
+    with pytest.raises(TimeoutError, match="gated, worse> still runs after 0"):
+        comparison.wait(0.1)
+    gate.opened.set()
+    comparison.wait()
+
+
+@pytest.mark.parametrize("at", [1, 2])  # the last trial of its first share, too
+def test_a_model_that_is_stopped_gets_no_further_share(compare, at):
+    gate = Gate(at)
+    comparison = compare(12, gated=gate, worse=worse)
+    assert gate.reached.wait(20)
+    until(lambda: "gated" in comparison.handles, 10)
+    comparison.handles["gated"].stop()
+    gate.opened.set()
+    table = comparison.wait().table
+    assert table["model"].tolist() == ["gated", "worse"]
+    assert table["trials"].tolist() == [at + 1, 9]
