@@ -50,15 +50,14 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
                 if options.continue_old:  # in this very version
                     other.let_end(name)
     executor = make_executor(objective, options)  # first: what cannot be sent to workers makes no new version
-    storage = StudyStorage(options.storage)
-    try:
+    with contextlib.ExitStack() as undo:  # if the study cannot begin
+        undo.callback(executor.close)
+        storage = StudyStorage(options.storage)
+        undo.callback(storage.close)
         prepared = prepare(storage, objective, options)
         objective = volatile.with_known(objective, prepared.version.fingerprint)
         work = Work(storage, prepared, objective, options, executor)
-    except BaseException:
-        executor.close()
-        storage.close()
-        raise
+        undo.pop_all()
     control = work.control
     thread = Background(objective, options, control, work.run, work.abandon)
     work.when_looked_again = lambda looked: setattr(thread, "objective", looked)

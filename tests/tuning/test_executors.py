@@ -13,7 +13,7 @@ from distributed import LocalCluster
 
 from harness.waiting import until
 from optuna_nb.display.tabs import live
-from optuna_nb.errors import ClusterError, InvalidOptionError, ObjectiveError
+from optuna_nb.errors import ClusterError, InvalidOptionError, ObjectiveError, OptunaNBError
 from optuna_nb.records import Cluster, Objective, StudyState, TuneOptions, WorkerView
 from optuna_nb.storage import questions
 from optuna_nb.storage.reader import Reader
@@ -354,6 +354,19 @@ def test_nothing_is_left_on_the_cluster_after_a_run(cluster, tmp_path):
     start_on(cluster, tmp_path, square).wait()
     until(lambda: not cluster.scheduler.tasks)
     assert [name for name in cluster.scheduler.clients if "optuna_nb" in name] == []
+
+
+def test_nothing_is_left_on_the_cluster_where_the_study_cannot_begin(cluster, tmp_path):
+    for folder, name in (("missing", "s"), ("", "s@1")):  # before its database is open, and after that
+        options = TuneOptions(
+            name=name,
+            storage=f"sqlite:///{tmp_path / folder / 's.db'}",
+            executor="dask",
+            cluster=cluster,
+        )
+        with pytest.raises(OptunaNBError):
+            api.start(Objective(square, "code", {"cell": "1"}), options)
+        until(lambda: not [name for name in cluster.scheduler.clients if "optuna_nb" in name], 10)
 
 
 def test_a_worker_that_dies_loses_no_trial_and_repeats_no_number(tmp_path):

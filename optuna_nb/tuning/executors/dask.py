@@ -188,6 +188,7 @@ class DaskLink:
                 client.unsubscribe_topic(self._topic)
                 if cluster is None and client.status == "running":
                     client.run_on_scheduler(forget_topic, self._topic)
+            with contextlib.suppress(Exception):  # also where it never joined, and has no topic
                 client.close(timeout=CLOSE_SECONDS)
         if cluster is not None:
             with contextlib.suppress(Exception):
