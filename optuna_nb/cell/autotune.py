@@ -19,7 +19,7 @@ from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
 from optuna_nb.records import SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.migrations import open_read_only
-from optuna_nb.storage.server import place
+from optuna_nb.storage.server import identity
 from optuna_nb.storage.versions import find
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background, fixing
@@ -285,7 +285,7 @@ def _check_ours(name: str, storage: str) -> None:
 
 def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
     """Return what a study tunes: as this kernel ran it, or by the cell that is stored with it."""
-    own = background.find(place(handle.storage), handle.study_name)
+    own = background.find(identity(handle.storage), handle.study_name)
     if own is not None:
         return own.objective, own.options
     if STUDY in handle.study.user_attrs:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from optuna_nb.errors import StudyNotFoundError
-from optuna_nb.storage.server import place
+from optuna_nb.storage.server import identity
 from optuna_nb.tuning import background
 from optuna_nb.tuning.results import FOLD_STD
 
@@ -129,7 +129,7 @@ class Comparison:
         handle = self.starter(objective, replace(options, trials=self._given[name]))
         self.handles[name] = handle
         handle.wait()
-        own = background.find(place(handle.storage), handle.study_name)
+        own = background.find(identity(handle.storage), handle.study_name)
         if own is not None and own.control.is_stopping:
             self._stopped.add(name)
 

@@ -7,7 +7,9 @@ by host and database.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sqlalchemy
@@ -18,7 +20,6 @@ from optuna_nb.storage.database import sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MIGRATION_LOCK = 0x6F70746E  # advisory lock of the server, held while it is migrated
 
@@ -44,12 +45,22 @@ class Place:
 
 
 def place(url: str) -> Path | Place:
-    """Return the file or the server that a storage URL names, to look it up by and to call it.
+    """Return the file or the server that a storage URL names, to call it.
 
     Raises:
         StorageError: If the URL is of a database that is not supported.
     """
     return Place(server_url(url)) if is_server(url) else sqlite_path(url)
+
+
+def identity(url: str) -> Path | Place:
+    """Return what to look a database up by: a file under two spellings is one.
+
+    Raises:
+        StorageError: If the URL is of a database that is not supported.
+    """
+    where = place(url)
+    return where if isinstance(where, Place) else Path(os.path.realpath(where))
 
 
 def absolute(url: str) -> str:

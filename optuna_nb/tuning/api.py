@@ -11,7 +11,7 @@ from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.storage import renaming, runs, versions
 from optuna_nb.storage.migrations import open_database, open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
-from optuna_nb.storage.server import absolute, place
+from optuna_nb.storage.server import absolute, identity
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, volatile
 from optuna_nb.tuning.advice import advice_on_file, advice_on_unseen, advice_on_volatile
@@ -36,7 +36,7 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
         InvalidOptionError: If an option cannot be used.
         StorageError: If the database cannot be used, or another kernel runs the study.
     """
-    path = place(options.storage)
+    path = identity(options.storage)
     options = replace(options, storage=absolute(options.storage))  # wherever the program goes meanwhile
     running = background.running(path)
     for name, other in running.items():
@@ -112,7 +112,7 @@ def load(name: str, storage: str) -> StudyHandle:
         StudyNotFoundError: If there is none of that name.
         StorageError: If the database cannot be opened.
     """
-    path, url = place(storage), absolute(storage)
+    path, url = identity(storage), absolute(storage)
     if not path.exists():  # a run can be steered also where its file was deleted
         for study_name, own in background.running(path).items():
             if name in (study_name, own.options.name):
@@ -151,7 +151,7 @@ def delete(name: str, storage: str) -> list[str]:
 
 def _delete(names: list[str], storage: str) -> list[str]:
     """Delete studies by the names that Optuna has for them: all of them or, where one runs, none."""
-    path = place(storage)
+    path = identity(storage)
     with contextlib.closing(open_read_only(storage)) as connection:
         for study_name in names:
             version = versions.find_exactly(connection, study_name)
@@ -189,7 +189,7 @@ def rename(name: str, new_name: str, storage: str) -> dict[str, str]:
             renamed = renaming.rename(connection, name, new_name)
     finally:
         database.close()
-    background.rename(place(storage), renamed, new_name)
+    background.rename(identity(storage), renamed, new_name)
     return renamed
 
 

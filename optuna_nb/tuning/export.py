@@ -13,7 +13,7 @@ from optuna_nb.records import cell_of_csv
 from optuna_nb.storage import versions
 from optuna_nb.storage.copying import StudyCopy, export_database, read_study, taken, written_aside
 from optuna_nb.storage.migrations import open_read_only
-from optuna_nb.storage.server import place
+from optuna_nb.storage.server import identity
 from optuna_nb.tuning.fixing import FIXED
 from optuna_nb.tuning.ranking import is_feasible, pareto_set, rank
 from optuna_nb.tuning.results import plain
@@ -72,7 +72,7 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
         if pareto or top is not None:
             msg = f"{target} holds the whole study: --pareto and --top go with .csv, .parquet and .json"
             raise InvalidOptionError(msg, code="NB511")
-        if path == place(storage):
+        if identity(str(path)) == identity(storage):
             msg = f"{target} is the database of the study itself: name another file"
             raise InvalidOptionError(msg, code="NB511")
         count = export_database(storage, name, path)

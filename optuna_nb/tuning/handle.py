@@ -28,7 +28,7 @@ from optuna_nb.storage.queue import enqueue
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.repair import repair as mend
-from optuna_nb.storage.server import place
+from optuna_nb.storage.server import identity, place
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
@@ -238,7 +238,7 @@ class StudyHandle:
         return handle
 
     def _background(self) -> Background | None:
-        return background.find(place(self.storage), self.study_name)
+        return background.find(identity(self.storage), self.study_name)
 
     def when_it_ends(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` once this kernel's run of the study has ended, from the thread of the run.

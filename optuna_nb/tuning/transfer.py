@@ -16,7 +16,7 @@ from optuna_nb.storage.copying import read_study, write_versions
 from optuna_nb.storage.migrations import applied_steps, open_database, open_read_only
 from optuna_nb.storage.record_copying import copy_records
 from optuna_nb.storage.record_database import read_records
-from optuna_nb.storage.server import place, shown
+from optuna_nb.storage.server import identity, place, shown
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning.resume import check_name
 
@@ -45,7 +45,7 @@ def transfer(name: str, source: str, target: str, *, new_name: str | None = None
     """
     if new_name is not None:
         check_name(new_name)
-    if place(source) == place(target) and new_name is None:
+    if identity(source) == identity(target) and new_name is None:
         msg = f"{place(target)} is where {name} is already: give it another name there with --name"
         raise InvalidOptionError(msg, code="NB412")
     with contextlib.closing(open_read_only(source)) as connection:

@@ -305,6 +305,26 @@ def test_a_stop_that_was_asked_for_does_not_wait_for_a_study_that_is_deleted_mea
     assert asked == [True]
 
 
+@pytest.mark.parametrize("other", ["link/s.db", "real/../real/s.db"])
+def test_a_file_under_another_spelling_is_the_same_file(options, tmp_path, other):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    gate = Gate()
+    objective = make(gate)
+    one = replace(options, storage=f"sqlite:///{tmp_path}/real/s.db")
+    two = replace(options, storage=f"sqlite:///{tmp_path}/{other}")
+    handle = api.start(objective, one)
+    assert gate.reached.wait(10)
+    assert "s@1 is running already" in api.start(objective, two).note
+    assert api.load("s", two.storage).more(2).is_running
+    with pytest.raises(InvalidOptionError, match="is where s@1 is already"):
+        handle.push(two.storage)
+    with pytest.raises(InvalidOptionError, match="is the database of the study itself"):
+        handle.export(tmp_path / other)
+    gate.opened.set()
+    assert handle.wait().snapshot().done == 8
+
+
 def test_a_study_that_is_gone_is_not_begun_anew_by_its_handle(options):
     handle = api.start(make(draw(0)), options).wait()
     api.delete("s", options.storage)
