@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from optuna_nb.cell.numbers import count
-from optuna_nb.cell.options import check_name, storage_url
+from optuna_nb.cell.options import storage_url
 from optuna_nb.cell.parser import did_you_mean
 from optuna_nb.errors import InvalidOptionError
 
@@ -63,8 +63,6 @@ def import_(given: argparse.Namespace) -> None:
     if not given.source:
         msg = "name what to import, as `%tune import journal.log`: a journal, an SQLite file or a URL"
         raise InvalidOptionError(msg, code="NB108")
-    if given.new_name is not None:
-        check_name(given.new_name)
     from optuna_nb.tuning.importing import import_studies
 
     lines = import_studies(given.source, given.storage, name=given.new_name, study=given.study)
@@ -100,7 +98,6 @@ def rename(given: argparse.Namespace) -> None:
     if not given.new_name:
         msg = f"say what it is to be called, as `%tune rename {given.name} new_name`"
         raise InvalidOptionError(msg, code="NB108")
-    check_name(given.new_name)
     from optuna_nb.tuning import api
 
     renamed = api.rename(given.name, given.new_name, given.storage)
@@ -115,8 +112,6 @@ def add_rename_flags(parser: LineParser) -> None:
 
 
 def _other(given: argparse.Namespace, word: str) -> str:
-    if given.new_name is not None:
-        check_name(given.new_name)
     if not given.url:
         msg = (
             f"name the other database, as `%tune {word} {given.name} postgresql+psycopg://USER@HOST/DATABASE`"

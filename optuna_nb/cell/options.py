@@ -15,6 +15,7 @@ from optuna_nb.cell.numbers import count, seconds, seed
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions
+from optuna_nb.tuning.naming import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +26,6 @@ DIRECTIONS = ("minimize", "maximize")
 EXECUTORS = ("thread", "dask")
 DURABILITIES = ("trial", "pooled", "end")
 SYNCHRONOUS = ("auto", "normal", "full")
-# The verbs of %tune: `%tune best` must not mean a study.
-RESERVED = (
-    *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
-    *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),
-    *("push", "pull", "explain"),
-)
-_LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
 _OF_TRIALS = (Real, str, type(None))  # what a parameter of a trial may be
 LARGEST = 2**53  # what every part of a database and JSON holds exactly
 
@@ -352,28 +346,6 @@ def read_fixed(
             value = namespace.get(text, text)
         fixed[name.strip()] = value if isinstance(value, kinds) else text
     return fixed
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that a study cannot have.
-
-    Raises:
-        InvalidOptionError: one line that names the fix.
-    """
-    if not name.strip():
-        msg = "the study has no name: write one behind the magic, as `%%tune churn --trials 100`"
-    elif name in RESERVED:
-        msg = f"{name!r} is a verb of %tune and cannot name a study: take another name, as `{name}_study`"
-    elif re.search(r"@\d*$", name):
-        base = name.rpartition("@")[0] or "churn"
-        msg = f"{name!r}: versions are counted for you; write {base!r}, and --continue to stay in the old one"
-    elif len(name) > _LONGEST_NAME or not name.isprintable():
-        msg = (
-            f"the name of a study has at most {_LONGEST_NAME} letters and no line breaks: take a shorter one"
-        )
-    else:
-        return
-    raise InvalidOptionError(msg, code="NB115")
 
 
 def storage_url(text: str) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import moving_verbs, record_verbs, view_verbs
 from optuna_nb.cell.numbers import count
-from optuna_nb.cell.options import RESERVED, storage_url
+from optuna_nb.cell.options import storage_url
 from optuna_nb.cell.parser import HelpAsked, LineParser, did_you_mean, split_line
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.tuning.naming import RESERVED
 
 if TYPE_CHECKING:
     import argparse

@@ -18,7 +18,8 @@ from optuna_nb.tuning.advice import advice_on_file, advice_on_unseen, advice_on_
 from optuna_nb.tuning.background import Background
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
-from optuna_nb.tuning.resume import check_name, prepare
+from optuna_nb.tuning.naming import check_name
+from optuna_nb.tuning.resume import prepare
 from optuna_nb.tuning.work import Work
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
 from optuna_nb.storage.copying import write_study
 from optuna_nb.storage.migrations import open_database
 from optuna_nb.storage.sources import read_studies
-from optuna_nb.tuning.resume import check_name
+from optuna_nb.tuning.naming import check_kept, check_name
 
 
 def import_studies(
@@ -28,7 +28,7 @@ def import_studies(
         One line a study.
 
     Raises:
-        InvalidOptionError: If a name is taken, or cannot be chosen for several studies.
+        InvalidOptionError: If a name is taken, cannot be one, or cannot be chosen for several studies.
         StudyNotFoundError: If the source does not hold the study.
         StorageError: If a database cannot be used.
     """
@@ -49,11 +49,13 @@ def import_studies(
     try:
         for copy in copies:
             try:
+                if name is None:
+                    check_kept(copy.name if copy.version is None else copy.version.base_name)
                 written = write_study(database, copy, name)
             except InvalidOptionError as error:
                 if len(copies) == 1:
                     raise
-                lines.append(f"left out {copy.name}: {error}")
+                lines.append(f"left out {copy.name if copy.name.isprintable() else repr(copy.name)}: {error}")
                 continue
             running = f"; {copy.left_out} that ran are left out" if copy.left_out else ""
             lines.append(f"imported {written}: {len(copy.trials)} trials{running}")

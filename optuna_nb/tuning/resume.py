@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import secrets
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +21,7 @@ from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
 from optuna_nb.tuning import fixing, volatile
 from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.naming import check_name
 from optuna_nb.tuning.ranking import rank
 from optuna_nb.tuning.reseeding import own_seed
 
@@ -104,22 +104,6 @@ def _owning(storage: StudyStorage, found: VersionRecord, go_on: Callable[[Ledger
     except BaseException:
         storage.release(found.study_id)
         raise
-
-
-def check_name(name: str) -> None:
-    """Refuse names that would be taken for something else.
-
-    Raises:
-        InvalidOptionError: With the fix.
-    """
-    if not name.strip():
-        msg = "the study needs a name: %%tune NAME"
-        raise InvalidOptionError(msg, code="NB115")
-    if re.fullmatch(r"(?s).+@\d+", name):
-        msg = (
-            f"{name!r} names one version: write {name.rsplit('@', 1)[0]!r}, the version is found by the code"
-        )
-        raise InvalidOptionError(msg, code="NB115")
 
 
 def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> VersionRecord | None:

@@ -18,7 +18,7 @@ from optuna_nb.storage.record_copying import copy_records
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.server import identity, place, shown
 from optuna_nb.storage.studies import StudyStorage
-from optuna_nb.tuning.resume import check_name
+from optuna_nb.tuning.naming import check_kept, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,8 @@ def transfer(name: str, source: str, target: str, *, new_name: str | None = None
         raise InvalidOptionError(msg, code="NB412")
     with contextlib.closing(open_read_only(source)) as connection:
         found = versions.resolve(connection, name)
+        if new_name is None:
+            check_kept(found.base_name)
         several = versions.all_of(connection, name) or ([found] if found.version else [])
         names = [versions.study_name(it.base_name, it.version) for it in several] or [found.study_name]
         copies = [read_study(connection, one) for one in names]

@@ -5,10 +5,11 @@ import dataclasses
 import optuna
 import pytest
 
-from optuna_nb.cell.options import RESERVED, read_line, tune_parser
+from optuna_nb.cell.options import read_line, tune_parser
 from optuna_nb.cell.parser import HelpAsked
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions
+from optuna_nb.tuning.naming import RESERVED
 
 URL = "sqlite:///here.db"
 

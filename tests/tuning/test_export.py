@@ -20,6 +20,7 @@ from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api
 from optuna_nb.tuning.export import export
 from optuna_nb.tuning.importing import import_studies
+from optuna_nb.tuning.transfer import transfer
 
 
 def two(trial):
@@ -323,6 +324,41 @@ def test_what_cannot_be_imported_is_refused_in_one_line(  # noqa: PLR0917 - the 
         import_studies(source, options.storage, **wanted)
     assert "\n" not in str(caught.value)
     assert list(api.list_studies(options.storage)["name"]) == ["s@1"]
+
+
+IMPOSSIBLE = ["list", "churn@", "x" * 501, "two\nlines", "old@2"]
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_name_that_no_cell_can_write_is_refused_wherever_a_name_is_given(single, options, tmp_path, name):
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    optuna.create_study(storage=other, study_name="a")
+    for give in (
+        lambda: import_studies(other, options.storage, name=name),
+        lambda: api.rename("s", name, options.storage),
+        lambda: single.push(other, name=name),
+    ):
+        with pytest.raises(InvalidOptionError):
+            give()
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_study_from_elsewhere_whose_name_cannot_be_one_here_needs_another(options, tmp_path, name):
+    source = f"sqlite:///{tmp_path / 'plain.db'}"
+    optuna.create_study(storage=source, study_name=name)
+    for move in (
+        lambda **new: import_studies(source, options.storage, **new),
+        lambda **new: transfer(name, source, f"sqlite:///{tmp_path / 'pushed.db'}", new_name=new.get("name")),
+    ):
+        with pytest.raises(InvalidOptionError, match="choose another name with --name") as caught:
+            move()
+        assert str(caught.value).count("\n") == 0
+        assert len(str(caught.value)) < 250
+        assert "fine" in str(move(name="fine"))
+    optuna.create_study(storage=source, study_name="good")
+    lines = import_studies(source, options.storage)
+    assert sorted(line.partition(" ")[0] for line in lines) == ["imported", "left"]
+    assert not any("\n" in line for line in lines)
 
 
 def test_export_reads_a_study_that_runs_elsewhere(tmp_path):
