@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optuna_nb.records import Request
 from optuna_nb.storage import lease
 from optuna_nb.storage.column_types import to_json
+from optuna_nb.storage.writer import LANDED
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -29,7 +30,6 @@ _UPSERT = (
 )
 WORKERS_SECONDS = 1.0
 _WORKERS = "UPDATE study_status SET workers = ? WHERE study_id = ?"
-_LANDED = "DELETE FROM live_trials WHERE study_id = ? AND number = ?"
 
 
 class _Shown(NamedTuple):
@@ -72,7 +72,7 @@ class LiveTable:
             with ledger.database.owners_transaction() as connection:
                 lease.check(connection, ledger.study_id, ledger.lease.token)
                 connection.executemany(_UPSERT, [_row(ledger.study_id, trial) for trial in fresh.values()])
-                connection.executemany(_LANDED, landed)
+                connection.executemany(LANDED, landed)
                 if workers is not None:
                     connection.execute(_WORKERS, (workers, ledger.study_id))
         if workers is not None:

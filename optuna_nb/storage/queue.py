@@ -13,14 +13,12 @@ from optuna.trial import TrialState, create_trial
 
 from optuna_nb.storage import versions, writer
 from optuna_nb.storage.dialect import take_trial_ids
-from optuna_nb.storage.rows import encode
+from optuna_nb.storage.rows import FIXED_PARAMS, encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optuna_nb.storage.dialect import StudyDatabase
-
-FIXED_PARAMS = "fixed_params"  # Optuna's system attribute of an enqueued trial
 
 
 def enqueue(database: StudyDatabase, name: str, queue: Sequence[Mapping[str, Any]]) -> None:

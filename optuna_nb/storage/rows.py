@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 DISTRIBUTIONS_KEPT = 10_000
+FIXED_PARAMS = "fixed_params"  # Optuna's system attribute of an enqueued trial
 MOST_EXACT = 2**53  # parameters are stored as floats, which hold every integer below this
 _MOST_STEP = 2**63
 _CHOICES = (str, int, float, bool, type(None))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from optuna_nb.records import TrialOutcome, TrialView
+from optuna_nb.storage.loader import ONE_TRIAL
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.rows import decode_number, text_to_time
 from optuna_nb.storage.shapes import distribution
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from optuna_nb.storage.dialect import Connection
 
-ONE_TRIAL = "trials.trial_id = ?"
 _FEW = 40  # trials of a long study that are asked for one by one, before all are read
 LONG = 2000  # trials; of a longer study, parameters are read when they are asked for
 

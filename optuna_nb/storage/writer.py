@@ -50,7 +50,7 @@ CHILD_TABLES = (
 )
 _COMMITTED = "INSERT INTO trial_commits (study_id, trial_id, hash) VALUES (?, ?, ?)"
 _LOG = "INSERT INTO trial_logs (trial_id, text) VALUES (?, ?)"
-_LANDED = "DELETE FROM live_trials WHERE study_id = ? AND number = ?"
+LANDED = "DELETE FROM live_trials WHERE study_id = ? AND number = ?"
 _ATTRIBUTE = (
     "INSERT INTO study_{kind}_attributes (study_id, key, value_json) VALUES (?, ?, ?)"
     " ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json"
@@ -125,7 +125,7 @@ def _write_trial(connection: Connection, commit: Commit, rows: TrialRows) -> Non
     if commit.log:
         connection.execute(_LOG, (rows.trial_id, commit.log))
     if commit.had_live_row:
-        connection.execute(_LANDED, (rows.study_id, rows.trial[1]))
+        connection.execute(LANDED, (rows.study_id, rows.trial[1]))
 
 
 def insert(connection: Connection, rows: TrialRows) -> None:

@@ -32,7 +32,7 @@ from types import (
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.tuning.fitted import asks_what_was_learned
-from optuna_nb.tuning.hashing import ContentHasher, type_name
+from optuna_nb.tuning.hashing import SEALED_PACKAGES, ContentHasher, type_name
 from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.plain_data import combine
 from optuna_nb.tuning.syntax import digest_of_source, digest_of_tree, outside_reads, reads_of_code
@@ -58,9 +58,7 @@ _GENERATED = frozenset(  # attributes of a class that say nothing, or follow fro
 _LIBRARY_CODE = (FunctionType, BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType)
 _HEAP_TYPE = 1 << 9  # the flag of a class that a class statement made
 _OURS = (log_metrics, trial_event)  # a cell has them anyway, whether or not it imports them
-_TOOLS = frozenset(  # packages of what holds no data: streams, locks, widgets
-    {"IPython", "_io", "_thread", "asyncio", "ipykernel", "ipywidgets", "threading", "traitlets"}
-)
+_TOOLS = SEALED_PACKAGES - {"optuna"} | {"_thread"}  # packages of what holds no data: streams, locks, widgets
 VOLATILE = "changed by the trials"  # stands for the hash of data that the trials themselves change
 
 

@@ -53,7 +53,7 @@ _PRINTED = (
 )
 _PLAIN: tuple[Any, ...] = (str, bytes, int, float, complex)
 _SEALED = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
-_SEALED_PACKAGES = frozenset(
+SEALED_PACKAGES = frozenset(
     {"IPython", "_io", "asyncio", "ipykernel", "ipywidgets", "optuna", "threading", "traitlets"}
 )
 _CODE = (
@@ -140,7 +140,7 @@ class ContentHasher:
         if name == "optuna_nb.tuning.handle.StudyHandle":  # its trials may be more each time
             self.opaque.append(f"{path}: optuna_nb.StudyHandle")
             return combine(name, value.study_name)
-        if isinstance(value, _SEALED) or name.partition(".")[0] in _SEALED_PACKAGES:
+        if isinstance(value, _SEALED) or name.partition(".")[0] in SEALED_PACKAGES:
             return self._digest_of_opaque(value, path)
         if isinstance(value, types.MethodType):
             return combine("method", self.digest(value.__func__, path), self.digest(value.__self__, path))

@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
+from optuna_nb.storage.rows import FIXED_PARAMS
 from optuna_nb.tuning import fixing, volatile
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.naming import check_name
@@ -305,7 +306,7 @@ def _queue_first(
             there.remove(queued)
             continue
         queued = create_trial(
-            state=TrialState.WAITING, system_attrs={"fixed_params": params}, user_attrs=attributes
+            state=TrialState.WAITING, system_attrs={FIXED_PARAMS: params}, user_attrs=attributes
         )
         storage.create_new_trial(version.study_id, queued)
 
@@ -313,7 +314,7 @@ def _queue_first(
 def _is_of(trial: FrozenTrial, params: dict[str, Any], attributes: dict[str, Any]) -> bool:
     """Tell whether a trial was queued for a parameter set, which is stored as JSON."""
     asked, marks = json.loads(json.dumps([params, attributes]))
-    is_asked: bool = trial.system_attrs.get("fixed_params") == asked
+    is_asked: bool = trial.system_attrs.get(FIXED_PARAMS) == asked
     return is_asked and all(it in trial.user_attrs.items() for it in marks.items())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial, Trial
 
-from optuna_nb.storage.rows import check_param, check_step, plain_text, round_trip
+from optuna_nb.storage.rows import FIXED_PARAMS, check_param, check_step, plain_text, round_trip
 from optuna_nb.tuning.executors.pruning import Judge
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class RemoteTrial(Trial):
         self._cached_frozen_trial = frozen
         self.relative_search_space = {}
         self._relative_params = {}
-        self._fixed_params = frozen.system_attrs.get("fixed_params", {})
+        self._fixed_params = frozen.system_attrs.get(FIXED_PARAMS, {})
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         trial = self._cached_frozen_trial
