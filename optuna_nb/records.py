@@ -100,7 +100,6 @@ class LiveTrial:
     step: int | None
     value: float | None  # the last reported one
     started: datetime
-    worker: str
 
 
 @dataclass(frozen=True, slots=True)

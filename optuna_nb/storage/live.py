@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _UPSERT = (
     "INSERT INTO live_trials (study_id, number, params, step, value, started_at, worker)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (study_id, number) DO UPDATE SET"
+    " VALUES (?, ?, ?, ?, ?, ?, '') ON CONFLICT (study_id, number) DO UPDATE SET"
     " params = excluded.params, step = excluded.step, value = excluded.value"
 )
 WORKERS_SECONDS = 1.0
@@ -104,7 +104,7 @@ def _row(study_id: int, trial: FrozenTrial) -> tuple[object, ...]:
     started = trial.datetime_start
     text = "" if started is None else started.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
     value = value if value is not None and math.isfinite(value) else None
-    return (study_id, trial.number, to_json(trial.params), step, value, text, "")
+    return (study_id, trial.number, to_json(trial.params), step, value, text)
 
 
 def clear(connection: Connection, study_id: int) -> list[int]:

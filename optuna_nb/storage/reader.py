@@ -295,13 +295,13 @@ class Reader:
 
     def _read_live(self) -> list[LiveTrial]:
         rows = self._connection.execute(
-            "SELECT number, params, step, value, started_at, worker FROM live_trials"
+            "SELECT number, params, step, value, started_at FROM live_trials"
             " WHERE study_id = ? ORDER BY number",
             (self._study_id,),
         )
         return [
-            LiveTrial(number, from_json(params), step, value, _time(started), worker)
-            for number, params, step, value, started, worker in rows
+            LiveTrial(number, from_json(params), step, value, _time(started))
+            for number, params, step, value, started in rows
         ]
 
 

@@ -105,7 +105,7 @@ class LiveTrialRow(Base):
     step: Mapped[int | None]
     value: Mapped[float | None]
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    worker: Mapped[str] = mapped_column(Text)
+    worker: Mapped[str] = mapped_column(Text)  # unused, always "": study_status.workers has them
 
 
 class TrialDeath(Base):

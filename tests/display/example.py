@@ -149,11 +149,7 @@ class PlayedStudy:
             self._advance()
             trials = self._trials[: int(self._done)]
             running = self._state is StudyState.RUNNING
-            live = (
-                (LiveTrial(len(trials), {"max_depth": 4}, 3, 0.91, datetime.now(UTC), "main"),)
-                if running
-                else ()
-            )
+            live = (LiveTrial(len(trials), {"max_depth": 4}, 3, 0.91, datetime.now(UTC)),) if running else ()
             return study(
                 trials,
                 name=self.name,

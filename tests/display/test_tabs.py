@@ -16,7 +16,7 @@ from optuna_nb.display.document import document
 from optuna_nb.display.tabs import trials as trials_tab
 from optuna_nb.display.tabs.catalogue import TABS
 from optuna_nb.display.tabs.choices import Choices
-from optuna_nb.records import EventView, LiveTrial, RunEvents, StudyState, TrialOutcome
+from optuna_nb.records import Cluster, EventView, LiveTrial, RunEvents, StudyState, TrialOutcome, WorkerView
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -113,9 +113,14 @@ def test_names_are_text_in_every_tab(tab, payload):
             return {1: RunEvents(dict.fromkeys([e.kind for e in found], 1), found)}
 
     params = [{payload: payload, "x": n / 40, "depth": n % 5} for n in range(40)]
-    live = [LiveTrial(40, {payload: payload}, 1, 0.5, trial(0).started, payload)]
+    live = [LiveTrial(40, {payload: payload}, 1, 0.5, trial(0).started)]
+    cluster = Cluster((WorkerView(payload, payload, (40,), None, 0, 0.0),), 1)
     made = study(
-        [trial(n, n / 9, params=params[n]) for n in range(40)], name=payload, metric=payload, live=live
+        [trial(n, n / 9, params=params[n]) for n in range(40)],
+        name=payload,
+        metric=payload,
+        live=live,
+        cluster=cluster,
     )
     found = render(
         tab, made, source=Source(PlayedStudy(9, 1e9, name=payload)), choices=chosen(filter=payload)

@@ -84,7 +84,7 @@ def _row(trial: LiveTrial, worker: str) -> str:
         f'<tr class="onb-s-running"><th scope="row">{trial.number}</th><td>{wording.duration(seconds)}</td>'
         f"<td>{wording.NOTHING if trial.step is None else trial.step}</td>"
         f"<td>{wording.number(trial.value)}</td>"
-        f'<td class="onb-text">{escape(wording.clip(worker or trial.worker or "this kernel", 30))}</td>'
+        f'<td class="onb-text">{escape(wording.clip(worker or "this kernel", 30))}</td>'
         f'<td class="onb-text">{escape(wording.clip(params or "none yet", 400))}</td></tr>'
     )
 
