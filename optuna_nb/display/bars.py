@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BARS = 12
+_WIDTH = 826
 
 
-def bars(shares: Sequence[tuple[str, float]], label: str, *, width: int = 826, most: int = _BARS) -> str:
+def bars(shares: Sequence[tuple[str, float]], label: str, *, most: int = _BARS) -> str:
     """Draw importances as bars; a line of text where there are too few trials for any."""
     if not shares:
         text = f"Importance needs at least {importance.LEAST} completed trials of different value"
         return f'<p class="onb-chart onb-quiet">{text}</p>'
     shown = shares[:most]
     row, top, left = 19, 26, 180
-    scale = (width - left - 56) / max(shown[0][1], 0.02)
+    scale = (_WIDTH - left - 56) / max(shown[0][1], 0.02)
     parts = []
     for index, (name, share) in enumerate(shown):
         y = top + index * row
@@ -35,7 +36,7 @@ def bars(shares: Sequence[tuple[str, float]], label: str, *, width: int = 826, m
     height = top + row * len(shown) + 2
     said = "Importance: " + ", ".join(f"{wording.clip(n, 26)} {100 * s:.0f} %" for n, s in shown[:5])
     return (
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}" font-size="11.5"'
+        f'<svg class="onb-chart" role="img" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" font-size="11.5"'
         f' fill="currentColor" aria-label="{escape(said)}"><text x="2" y="13" font-weight="600">Importance '
         f'<tspan dx="5" font-weight="400" fill="{plane.TEXT}">how much of the rank of {escape(label)} each '
         f"parameter explains alone{more}</tspan></text> {''.join(parts)}</svg>"

@@ -55,9 +55,7 @@ class Panel:
         reader_factory: Callable[[], PanelSource],
         verbs: Verbs | None,
         *,
-        read_only: str = READ_ONLY,
         when_it_ends: Callable[[Callable[[], None]], None] | None = None,
-        notify: bool = False,
     ) -> None:
         """Remember where to read and whom to ask; opens nothing yet.
 
@@ -65,16 +63,14 @@ class Panel:
             reader_factory: Opens a reader, which the panel closes.
             verbs: What the buttons do, called from a thread of the kernel. None
                 for a panel that only watches.
-            read_only: The reason that such a panel gives.
             when_it_ends: Calls back when a run of the study in this kernel has ended,
                 so that a panel that nobody sees need not look.
-            notify: Whether pages are to notify when the study ends.
         """
         self._open = reader_factory
         self._verbs = verbs
-        self._read_only = "" if verbs is not None else read_only
+        self._read_only = "" if verbs is not None else READ_ONLY
         self._when_it_ends = when_it_ends
-        self.notify = notify
+        self.notify = False  # whether pages are to notify when the study ends
         self._outputs: list[DisplayHandle] = []
         self._view: LiveView | None = None
         self._reader: PanelSource | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from optuna_nb.display.figures import History
 
+_WIDTH = 826
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 4, 32, 44
 
 
@@ -28,14 +29,13 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 4, 32, 44
 class _Axes:
     """Where a trial number and a value lie on the drawing."""
 
-    width: int
     height: int
     last: int
     low: float
     high: float
 
     def x(self, number: float) -> float:
-        room = self.width - _LEFT - _RIGHT
+        room = _WIDTH - _LEFT - _RIGHT
         return _LEFT + 6 + (room - 12) * (number / self.last if self.last > 0 else 0.5)
 
     def y(self, value: float) -> float:
@@ -44,7 +44,7 @@ class _Axes:
         return self.height - _BOTTOM - room * share
 
 
-def history(series: History, *, width: int = 826, height: int = 230) -> str:
+def history(series: History, *, height: int = 230) -> str:
     """Draw the values by trial, and the best so far as a step line.
 
     Completed trials are dots, pruned ones ticks and failed ones crosses along
@@ -56,14 +56,14 @@ def history(series: History, *, width: int = 826, height: int = 230) -> str:
     if not series.points:
         text = "No completed trial yet"
         return f'<p class="onb-chart onb-quiet">{text}</p>'
-    axes = _Axes(width, height, series.last, *padded(series.low, series.high))
+    axes = _Axes(height, series.last, *padded(series.low, series.high))
     body = [
-        *(_labels(series, axes), _legend(series, width), _grid(axes)),
+        *(_labels(series, axes), _legend(series), _grid(axes)),
         *(_dots(series, axes), _best(series, axes)),
         *(_ticks(series.pruned, axes), _crosses(series.failed, axes)),
     ]
     return (
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}" '
+        f'<svg class="onb-chart" role="img" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
         f'font-size="11.5" fill="currentColor" aria-label="{escape(_describe(series))}">{"".join(body)}</svg>'
     )
 
@@ -76,7 +76,7 @@ def _describe(series: History) -> str:
 
 def _grid(axes: _Axes) -> str:
     values = steps(axes.low, axes.high, 4)
-    right, parts = axes.width - _RIGHT, []
+    right, parts = _WIDTH - _RIGHT, []
     for value, text in zip(values, tick_texts(values), strict=True):
         y = axes.y(value)
         parts.append(f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="{GRID}"/>')
@@ -103,7 +103,7 @@ def _labels(series: History, axes: _Axes) -> str:
     )
 
 
-def _legend(series: History, width: int) -> str:
+def _legend(series: History) -> str:
     """Draw a key to what occurs in this chart, from the right to the left."""
     marks = [(f'<path d="M-18 0h12" stroke="{ACCENT}" stroke-width="2"/>', "best so far")]
     marks.append((f'<circle cx="-10" cy="0" r="2.5" fill="{POINT}"/>', "trial"))
@@ -115,7 +115,7 @@ def _legend(series: History, width: int) -> str:
         marks.append((f'<path d="M-10 -4v8" stroke="{TEXT}"/>', "pruned"))
     if series.failed:
         marks.append((f'<path d="{_cross(-10, 0)}" stroke="{BAD}" stroke-width="1.5"/>', "failed"))
-    x, parts = float(width - _RIGHT), []
+    x, parts = float(_WIDTH - _RIGHT), []
     for mark, text in marks:
         x -= 6.2 * len(text)
         parts.append(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RIVALS = 8  # best trials that a new one is compared with
+LEVEL = 0.05  # of the one-sided test
 FEWEST = 2  # with fewer there is no telling a fold's effect from noise
 
 
@@ -36,14 +37,13 @@ def expected(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> float:
     return float((losses - effects[: len(losses)]).mean())
 
 
-def limit_of_first(rivals: NDArray[np.float64], *, level: float = 0.05) -> float | None:
+def limit_of_first(rivals: NDArray[np.float64]) -> float | None:
     """Return the loss of the first fold above which a trial is hopeless; None where none is.
 
     With one split there is nothing to estimate: it is the best loss so far.
 
     Args:
         rivals: Of the best trials so far, ``(m, n_folds)``.
-        level: As for :func:`is_hopeless`.
     """
     n_trials, n_folds = rivals.shape
     if n_trials > 0 and n_folds == 1:
@@ -56,16 +56,15 @@ def limit_of_first(rivals: NDArray[np.float64], *, level: float = 0.05) -> float
     freedom = (n_trials - 1) * (n_folds - 1)
     noise = float((residuals**2).sum()) / freedom
     variance = noise * (1 - 1 / n_folds) * (1 + 1 / n_trials)
-    return float(effects[0] + trial_means.min() + _quantile(1 - level, freedom) * np.sqrt(variance))
+    return float(effects[0] + trial_means.min() + _quantile(1 - LEVEL, freedom) * np.sqrt(variance))
 
 
-def is_hopeless(losses: NDArray[np.float64], rivals: NDArray[np.float64], *, level: float = 0.05) -> bool:
+def is_hopeless(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> bool:
     """Tell whether a trial is worse than the best one, by its first folds.
 
     Args:
         losses: Of its first folds, ``(j,)``; less is better.
         rivals: Of the best trials so far, ``(m, n_folds)``, same folds.
-        level: Of the one-sided test.
     """
     n_trials, n_folds = rivals.shape if rivals.ndim == 2 else (0, 0)  # noqa: PLR2004 - a matrix
     done = len(losses)
@@ -83,7 +82,7 @@ def is_hopeless(losses: NDArray[np.float64], rivals: NDArray[np.float64], *, lev
     noise = float((residuals**2).sum() + ((own - own.mean()) ** 2).sum()) / freedom
     variance = noise * (1 / done - 1 / n_folds) * (1 + 1 / n_trials)
     gap = float(own.mean() - trial_means.min())
-    return bool(gap > _quantile(1 - level, freedom) * np.sqrt(variance) + 1e-12)
+    return bool(gap > _quantile(1 - LEVEL, freedom) * np.sqrt(variance) + 1e-12)
 
 
 @functools.lru_cache(maxsize=4096)

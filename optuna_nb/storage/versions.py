@@ -146,13 +146,14 @@ def all_of(connection: Connection, base_name: str) -> list[VersionRecord]:
 
 
 _NEWEST_NAMES = "SELECT study_name FROM studies ORDER BY study_id DESC LIMIT 1000"
+_NAMED = 5  # studies that a message names
 
 
-def _nearest_first(name: str, names: Sequence[str], most: int = 5) -> list[str]:
+def _nearest_first(name: str, names: Sequence[str]) -> list[str]:
     """Choose the names that were most likely meant, then the newest."""
     bare = {base_name(it): it for it in reversed(names)}  # of each study its newest version
     near = [bare[it] for it in difflib.get_close_matches(base_name(name), bare, n=3)]
-    return [*near, *(it for it in names if it not in near)][:most]
+    return [*near, *(it for it in names if it not in near)][:_NAMED]
 
 
 def add(connection: Connection, version: VersionRecord) -> None:
