@@ -17,15 +17,12 @@ import builtins
 import enum
 import functools
 import inspect
-import textwrap
-import tokenize
 from dataclasses import dataclass
 from types import (
     BuiltinFunctionType,
     CodeType,
     FunctionType,
     MethodDescriptorType,
-    MethodType,
     ModuleType,
     WrapperDescriptorType,
 )
@@ -76,38 +73,6 @@ def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
         SyntaxError: the code is no Python.
     """
     return examine(code, namespace).parts
-
-
-def fingerprint_function(function: Any) -> tuple[str, dict[str, str]]:
-    """Fingerprint a Python objective: a function, a method, a partial or a callable object.
-
-    Returns:
-        Its code as far as it is known, and part to hash. Its own part is ``"objective"``.
-    """
-    inner = _innermost(function)
-    survey = _Survey(getattr(inner, "__globals__", {}))
-    if isinstance(function, FunctionType):
-        survey.add("objective", survey.digest_of_code(function))
-    else:
-        survey.add("objective", survey.hasher.digest(function, "objective"))
-    try:
-        code = textwrap.dedent(inspect.getsource(inner))
-    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
-        code = str(getattr(inner, "__qualname__", type_name(type(inner))))
-    return code, survey.finish()
-
-
-def _innermost(function: Any) -> Any:
-    """Find the plain function inside partials, methods, caches and callable objects, if there is one."""
-    for _ in range(20):
-        if isinstance(function, FunctionType | type):
-            break
-        inner = getattr(function, "func", None) or getattr(function, "__func__", None)
-        inner = inner or getattr(function, "__wrapped__", None) or vars(type(function)).get("__call__")
-        if not isinstance(inner, FunctionType | functools.partial | MethodType):
-            break
-        function = inner
-    return function
 
 
 def describe_change(old: Mapping[str, str], new: Mapping[str, str]) -> str:

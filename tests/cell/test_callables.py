@@ -1,17 +1,29 @@
 """What identifies a function that is tuned: the code that runs and all that it reads."""
 
 import importlib
+import itertools
+import linecache
 import subprocess
 import sys
 
 import pytest
 
 from optuna_nb.cell.callables import read_callable
-from optuna_nb.tuning.fingerprint import matches
+from optuna_nb.tuning.fingerprint import describe_change, matches
+
+NUMBERS = itertools.count()
 
 
 def same(one, other):
     return matches(read_callable(one, None).fingerprint, read_callable(other, None).fingerprint)
+
+
+def run(source):
+    """Run a cell, whose text is there to be read."""
+    name, names = f"<cell {next(NUMBERS)}>", {"__name__": "__main__"}
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    exec(compile(source, name, "exec"), names)  # noqa: S102
+    return names
 
 
 @pytest.fixture
@@ -110,3 +122,38 @@ def test_a_function_keeps_its_text_where_annotations_are_postponed(module, tmp_p
     )
     mine = importlib.reload(module[0])
     assert "def inner" in read_callable(mine.objective, None).code
+
+
+def test_a_function_is_fingerprinted_with_what_it_reads():
+    names = run("X = [1]\ndef helper(x): return x\ndef objective(trial):\n    return helper(X)")
+    read = read_callable(names["objective"], None)
+    assert read.code == "def objective(trial):\n    return helper(X)"
+    assert set(read.fingerprint) == {"cell", "def helper", "data X"}
+    assert next(iter(read.fingerprint)) == "cell"
+    names["X"] = [2]
+    again = read_callable(names["objective"], None)
+    assert describe_change(read.fingerprint, again.fingerprint) == "data X changed"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def make(n):\n    def objective(trial): return n\n    return objective\nobjective = make({n})",
+        "import functools\ndef run(trial, n): return n\nobjective = functools.partial(run, n={n})",
+        "class Objective:\n    def __init__(self, n): self.n = n\n    def __call__(self, trial): return self.n\nobjective = Objective({n})",  # noqa: E501 - a row of the table
+        "class Objective:\n    def __init__(self, n): self.n = n\n    def run(self, trial): return self.n\nobjective = Objective({n}).run",  # noqa: E501 - a row of the table
+        "N = {n}\nobjective = lambda trial: N",
+        "objective = [lambda trial: {n}][0]",
+        "class Objective:\n    def __call__(self, trial): return {n}\nobjective = Objective()",
+    ],
+)
+def test_what_an_objective_captured_counts(source):
+    one, same_again, other = (run(source.replace("{n}", str(n)))["objective"] for n in (1, 1, 2))
+    assert same(one, same_again)
+    assert not same(one, other)
+
+
+def test_a_builtin_can_be_an_objective():
+    read = read_callable(len, None)
+    assert "len" in read.code
+    assert set(read.fingerprint) == {"cell"}

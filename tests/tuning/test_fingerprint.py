@@ -26,7 +26,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from optuna_nb.tuning.fingerprint import describe_change, examine, fingerprint, fingerprint_function
+from optuna_nb.tuning.fingerprint import describe_change, examine, fingerprint
 
 
 class Notebook:
@@ -712,45 +712,6 @@ def test_a_large_array_is_hashed_fast(layout):
         return time.thread_time() - start
 
     assert array.nbytes / min(seconds() for _ in range(5)) > 0.3e9  # 0.9 GB/s on an idle machine
-
-
-# ------------------------------------------------------------------ functions as objectives
-
-
-def test_a_function_is_fingerprinted_with_what_it_reads():
-    made = notebook("X = [1]", "def helper(x): return x", "def objective(trial):\n    return helper(X)")
-    code, parts = fingerprint_function(made.names["objective"])
-    assert code == "def objective(trial):\n    return helper(X)\n"
-    assert set(parts) == {"objective", "def helper", "data X"}
-    assert next(iter(parts)) == "objective"
-    made.names["X"] = [2]
-    assert describe_change(parts, fingerprint_function(made.names["objective"])[1]) == "data X changed"
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "def make(n):\n    def objective(trial): return n\n    return objective\nobjective = make({n})",
-        "import functools\ndef run(trial, n): return n\nobjective = functools.partial(run, n={n})",
-        "class Objective:\n    def __init__(self, n): self.n = n\n    def __call__(self, trial): return self.n\nobjective = Objective({n})",
-        "class Objective:\n    def __init__(self, n): self.n = n\n    def run(self, trial): return self.n\nobjective = Objective({n}).run",
-        "N = {n}\nobjective = lambda trial: N",
-        "objective = [lambda trial: {n}][0]",
-        "class Objective:\n    def __call__(self, trial): return {n}\nobjective = Objective()",
-    ],
-)
-def test_what_an_objective_captured_counts(source):
-    def parts(n):
-        return fingerprint_function(notebook(source.replace("{n}", str(n))).names["objective"])[1]
-
-    assert parts(1) == parts(1)
-    assert parts(1) != parts(2)
-
-
-def test_a_builtin_can_be_an_objective():
-    code, parts = fingerprint_function(len)
-    assert "len" in code
-    assert set(parts) == {"objective"}
 
 
 # ------------------------------------------------------------------ telling a change
