@@ -128,20 +128,14 @@ def is_better(value: float, other: float, direction: str) -> bool:
 
 def _values(centre: float, distribution: Any) -> tuple[float, ...]:
     """Return the values of the grid that the range holds, at least the centre."""
-    low, high = distribution.low, distribution.high
-    if isinstance(distribution, IntDistribution):
-        numbers = sorted({round(centre * factor) for factor in FACTORS})
-        return tuple(number for number in numbers if low <= number <= high) or (centre,)
-    return tuple(
-        sorted(
-            {
-                centre if factor == 1 else centre * factor
-                for factor in FACTORS
-                if low <= centre * factor <= high
-            }
-            | {centre}
-        )
-    )
+    low, high, step = distribution.low, distribution.high, distribution.step
+    is_int = isinstance(distribution, IntDistribution)
+    wanted = [centre * factor for factor in FACTORS if factor != 1]
+    if step is not None and not (is_int and step == 1):  # only what the objective itself could suggest
+        wanted = [low + round((number - low) / step) * step for number in wanted]
+    elif is_int:
+        wanted = [round(number) for number in wanted]
+    return tuple(sorted({centre, *(number for number in wanted if low <= number <= high)}))
 
 
 def _on_grid(

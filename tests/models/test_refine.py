@@ -114,6 +114,8 @@ def test_a_value_outside_of_its_range_is_not_tried():
     assert _values(1.0, optuna.distributions.FloatDistribution(0.5, 1.0)) == (0.9, 0.95, 1.0)
     assert _values(20, optuna.distributions.IntDistribution(1, 21)) == (18, 19, 20, 21)
     assert _values(2, optuna.distributions.IntDistribution(1, 9)) == (2,)
+    assert _values(192, optuna.distributions.IntDistribution(32, 512, step=32)) == (160, 192, 224)
+    assert _values(2.0, optuna.distributions.FloatDistribution(0.5, 3.0, step=0.25)) == (1.75, 2.0, 2.25)
 
 
 @pytest.mark.slow

@@ -42,7 +42,13 @@ def test_any_number_is_a_score_and_becomes_a_plain_float(value):
 
 @pytest.mark.parametrize(
     "folds",
-    [[1, 2.0, 6], np.array([1, 2, 6]), pd.Series([1.0, 2, 6], index=[7, 8, 9]), ([1, 2, 6],)],
+    [
+        [1, 2.0, 6],
+        np.array([1, 2, 6]),
+        np.ma.masked_array([1, 2, 99, 6], mask=[False, False, True, False]),
+        pd.Series([1.0, 2, 6], index=[7, 8, 9]),
+        ([1, 2, 6],),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_folds_give_their_mean_and_are_all_kept(folds):
