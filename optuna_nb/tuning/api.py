@@ -63,10 +63,10 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     thread = Background(objective, options, control, work.run, work.abandon)
     work.when_looked_again = lambda looked: setattr(thread, "objective", looked)
     background.remember(path, prepared.version.study_name, thread)
-    thread.start()
     note = prepared.note
     if work.study.exhausted:
         note = f"{prepared.version.study_name} is finished: every combination has been tried"
+    thread.start()
     if work.inexact:
         note += f"; a resume cannot be exact with this sampler: {work.inexact}"
     advice = (

@@ -11,8 +11,6 @@ import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
 from optuna_nb.errors import (
     FileGoneError,
     InvalidOptionError,
@@ -29,10 +27,10 @@ from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.repair import repair as mend
 from optuna_nb.storage.server import identity, place
-from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export, is_report
+from optuna_nb.tuning.reading import load_study
 from optuna_nb.tuning.transfer import transfer
 from optuna_nb.tuning.waiting import runs_elsewhere, until_heard, wait_for_end
 
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
+    import optuna
     import pandas as pd
     from optuna.trial import FrozenTrial
 
@@ -282,14 +281,12 @@ class StudyHandle:
     def study(self) -> optuna.Study:
         """The Optuna study as it is in the file now, for Optuna's own functions.
 
+        Where the file may not be written it is a copy in memory.
+
         Raises:
             StudyNotFoundError: If it was deleted, or has another name by now.
         """
-        try:
-            return optuna.load_study(study_name=self.study_name, storage=StudyStorage(self.storage))
-        except KeyError:
-            msg = f"there is no study {self.name!r} any more: it was deleted or has another name"
-            raise StudyNotFoundError(msg, code="NB401") from None
+        return load_study(self.study_name, self.storage, shown=self.name)
 
     @property
     def best_trial(self) -> FrozenTrial:

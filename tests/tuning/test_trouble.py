@@ -148,3 +148,23 @@ def test_a_full_disk_costs_time_and_no_trial(options, monkeypatch, caplog):
     assert "disk" in caplog.text
     assert caplog.text.count("kept in memory") == 1
     assert "big" in handle.study.trials[2].user_attrs
+
+
+def test_the_best_of_a_study_is_told_where_its_file_may_not_be_written(options, open_folder):
+    closed = open_folder / "closed"
+    closed.mkdir()
+    handle = api.start(OBJECTIVE, replace(options, storage=f"sqlite:///{closed / 's.db'}")).wait()
+    expected = [handle.best_params, handle.best_value, len(handle.study.trials), handle.study.user_attrs]
+    script = f"""
+import os, optuna_nb
+handle = optuna_nb.load("s", {handle.storage!r})
+handle.best_params  # imports all that is needed
+if os.geteuid() == 0:  # nothing is read-only for root
+    os.setuid(65534)
+study = handle.study
+print([handle.best_params, handle.best_value, len(study.trials), study.user_attrs])
+"""
+    closed.chmod(0o777)
+    (closed / "s.db").chmod(0o444)
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert out.stdout.strip() == repr(expected), out.stderr

@@ -1,0 +1,48 @@
+"""An Optuna study of what is in a database, for Optuna's own functions."""
+
+from __future__ import annotations
+
+import contextlib
+
+import optuna
+from optuna.storages import InMemoryStorage
+
+from optuna_nb.errors import StorageTroubleError, StudyNotFoundError
+from optuna_nb.storage.copying import read_study
+from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.studies import StudyStorage
+
+
+def load_study(study_name: str, storage: str, *, shown: str) -> optuna.Study:
+    """Load a study; where its database may not be written, a copy of it in memory.
+
+    Args:
+        study_name: As Optuna knows it.
+        storage: URL of its database.
+        shown: How the user knows it.
+
+    Raises:
+        StudyNotFoundError: If there is none of that name any more.
+        StorageError: If the database cannot be read.
+    """
+    try:
+        return optuna.load_study(study_name=study_name, storage=StudyStorage(storage))
+    except KeyError:
+        msg = f"there is no study {shown!r} any more: it was deleted or has another name"
+        raise StudyNotFoundError(msg, code="NB401") from None
+    except StorageTroubleError:
+        return _copy_in_memory(study_name, storage)
+
+
+def _copy_in_memory(study_name: str, storage: str) -> optuna.Study:
+    with contextlib.closing(open_read_only(storage)) as connection:
+        found = read_study(connection, study_name, exactly=True)
+    memory = InMemoryStorage()
+    study_id = memory.create_new_study(found.directions, study_name)
+    for key, value in found.user_attrs.items():
+        memory.set_study_user_attr(study_id, key, value)
+    for key, value in found.system_attrs.items():
+        memory.set_study_system_attr(study_id, key, value)
+    study = optuna.load_study(study_name=study_name, storage=memory)
+    study.add_trials(found.trials)
+    return study
