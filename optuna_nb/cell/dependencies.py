@@ -2,16 +2,18 @@
 
 A second look tells which data the trials themselves change. It must not take for that
 what the user changes in a cell meanwhile, so whatever the cells mention that were
-started since keeps the hash of the start. Both looks see the names of the start:
-what the user rebinds later is not what the trials read.
+started since, or a function in them reads, keeps the hash of the start. Both looks
+see the names of the start: what the user rebinds later is not what the trials read.
 """
 
 from __future__ import annotations
 
 import re
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 from optuna_nb.tuning.fingerprint import examine
+from optuna_nb.tuning.syntax import reads_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,6 +53,8 @@ def examine_twice(
     def again() -> Mapping[str, str]:
         later = examine(code, names, frozen).parts
         words = _words(_cells(shell)[max(seen, 0) :])
+        if is_cell:  # otherwise they mention the function that is tuned
+            words |= _read_by(words, shell.user_ns, first.parts)
         return {
             part: first.parts.get(part, digest) if words & set(re.findall(r"\w+", part)) else digest
             for part, digest in later.items()
@@ -62,6 +66,20 @@ def examine_twice(
 def _cells(shell: InteractiveShell) -> list[str]:
     """Return the text of the cells that were started so far, the present one last."""
     return list(shell.history_manager.input_hist_raw) if shell.history_manager else []
+
+
+def _read_by(words: set[str], names: Mapping[str, object], parts: Mapping[str, str]) -> set[str]:
+    """Collect what the functions that cells mention read in turn, but for those that the trials call, too."""
+    found: set[str] = set()
+    waiting = list(words)
+    while waiting:
+        name = waiting.pop()
+        value = names.get(name)
+        if isinstance(value, FunctionType) and f"def {name}" not in parts:
+            new = set(reads_of_code(value.__code__)) - found
+            found |= new
+            waiting += new
+    return found
 
 
 def _words(cells: list[str]) -> set[str]:

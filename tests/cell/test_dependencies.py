@@ -49,6 +49,14 @@ def test_what_another_cell_changes_in_place_meanwhile_is_no_change_by_a_trial(sh
     assert changed(objective) == ["data seen"]
 
 
+def test_what_a_function_of_another_cell_changes_meanwhile_is_no_change_by_a_trial(shell, trial):
+    run(shell, "X, seen = [1], []\ndef inner():\n    X.append(2)\ndef clean():\n    inner()")
+    objective = read_cell(shell, "t", "seen.append(1)\nlen(X)")
+    run(shell, "clean()")
+    objective.evaluate(trial)
+    assert changed(objective) == ["data seen"]
+
+
 def test_running_the_tune_cell_again_or_looking_at_the_study_does_not_hide_a_change(shell, trial):
     run(shell, "seen = []")
     objective = read_cell(shell, "t", "seen.append(1)\n1")
