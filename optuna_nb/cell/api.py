@@ -169,7 +169,7 @@ def load(name: str, storage: str | None = None) -> StudyHandle:
     """Open a study of the database by its name, whoever tunes it.
 
     Args:
-        name: ``"churn"`` for its newest version, or ``"churn@1"``.
+        name: ``"churn"`` for its newest version, or ``"churn@1"``; a study of plain Optuna by its own name.
         storage: database URL; None as in ``tune``.
 
     Raises:

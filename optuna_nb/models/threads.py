@@ -50,7 +50,7 @@ class _Task(Generic[_R]):
 
     def result(self) -> _R:
         while True:
-            # Between two looks Python can interrupt this thread, as `%tune stop --now` does.
+            # Between two looks Python can interrupt this thread, as *Stop now* of the panel does.
             with contextlib.suppress(queue.Empty):
                 value, error = self._result.get(timeout=_LOOK_SECONDS)
                 break

@@ -48,7 +48,7 @@ class Reader:
     """The newest state of one study. For one thread at a time."""
 
     def __init__(self, url: str, name: str) -> None:
-        """Open a study by its name; ``churn`` means its newest version.
+        """Open a study by its name; ``churn`` is its newest version, or the study of plain Optuna so called.
 
         Raises:
             StudyNotFoundError: If there is no such study.
