@@ -152,13 +152,8 @@ class Runner:
 
     def _summary(self) -> str:
         trials = finished(self._storage.get_all_trials(self._study_id, deepcopy=False))
-        return closing_line(
-            trials,
-            self._directions,
-            names=self._study.metric_names,
-            n_trials=self._n_trials,
-            seconds=self._seconds(),
-        )
+        names, seconds = self._study.metric_names, self._seconds()
+        return closing_line(trials, self._directions, names=names, n_trials=self._n_trials, seconds=seconds)
 
     def let_go(self) -> None:
         """End the beats of a run that is being abandoned, so that its study can be released."""
@@ -216,7 +211,8 @@ class Runner:
 
     def _wants_more(self) -> bool:
         """Tell whether a new target came just when the last trial had ended."""
-        return not (self._is_over() or self._note) and self._done < (self._control.target or 0)
+        is_over = self._is_over() or self._time_is_up()
+        return not is_over and self._done < (self._control.target or 0)
 
     def _work(self) -> None:
         try:
@@ -244,7 +240,7 @@ class Runner:
         with self._lock:
             if self._is_over():
                 return False
-            if self._timeout is not None and self._seconds() >= self._timeout:
+            if self._time_is_up():
                 self._note = f"stopped after the timeout of {self._timeout:g} s"
                 return False
             if not self._has_room():
@@ -254,6 +250,9 @@ class Runner:
 
     def _is_over(self) -> bool:
         return self._control.is_stopping or self._study.exhausted or self._error is not None
+
+    def _time_is_up(self) -> bool:
+        return self._timeout is not None and self._seconds() >= self._timeout
 
     def _has_room(self) -> bool:
         target = self._control.target

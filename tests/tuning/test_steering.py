@@ -174,6 +174,22 @@ def test_a_target_that_comes_at_the_moment_at_which_a_study_is_found_finished_is
     assert api.start(make(draw(0)), options).wait().snapshot().done == 8
 
 
+def test_a_target_that_comes_just_after_a_last_trial_that_failed_is_heard(options, monkeypatch):
+    def evaluate(trial):
+        if trial.number == options.trials - 1:
+            raise ValueError("odd")
+        return trial.suggest_float("x", 0, 1)
+
+    work = Runner._work_in_threads
+
+    def work_and_ask(runner):
+        work(runner)
+        runner._control.set_target(8)
+
+    monkeypatch.setattr(Runner, "_work_in_threads", work_and_ask)
+    assert api.start(make(evaluate), options).wait().snapshot().done == 8
+
+
 def test_a_study_without_a_limit_that_stops_takes_more_trials_after_that(options):
     gate = Gate()
     handle = api.start(make(gate), replace(options, trials=None, timeout=60))
