@@ -166,10 +166,8 @@ def test_a_database_is_a_copy_that_plain_optuna_reads_and_that_goes_on_exactly(o
     assert [t.params for t in further[0].trials] == [t.params for t in further[1].trials]
 
 
-@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "db", "html"])
+@pytest.mark.parametrize("kind", ["csv", "json", "db", "html"])
 def test_only_an_earlier_export_of_the_study_is_replaced(options, tmp_path, kind):
-    if kind == "parquet":
-        pytest.importorskip("pyarrow")
     for name in ("s", "other"):
         api.start(make(one), replace(options, name=name)).wait()
     handle, other = (optuna_nb.load(name, options.storage) for name in ("s", "other"))
