@@ -184,10 +184,16 @@ def find_journal(path: Path) -> Path | None:
 def _may_be_locked(path: Path) -> bool:
     """Tell whether a file belongs to an SQLite database that somebody has open, or had when it was killed."""
     real = path.resolve()  # SQLite's own files stand beside what a link leads to
-    return real.name.endswith(_BESIDE) or any(real.with_name(real.name + end).exists() for end in _BESIDE)
+    for end in ("-wal", "-shm", "-journal"):
+        if real.name.endswith(end) and real.with_name(real.name.removesuffix(end)).exists():
+            return True
+        beside = real.with_name(real.name + end)
+        if beside.exists() and (end != "-journal" or beside.read_bytes()[:8] == _MAGIC_OF_JOURNAL):
+            return True
+    return False
 
 
-_BESIDE = ("-wal", "-shm", "-journal")
+_MAGIC_OF_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # SQLite's; one of Optuna may have that name, too
 _LONGEST_FIRST_LINE = 1 << 20
 _PASSING = frozenset(
     {

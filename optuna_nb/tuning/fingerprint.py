@@ -30,10 +30,11 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.tuning.fitted import asks_what_was_learned
 from optuna_nb.tuning.hashing import SEALED_PACKAGES, ContentHasher, type_name
+from optuna_nb.tuning.local_imports import local_imports, set_by_literals
 from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.plain_data import combine
 from optuna_nb.tuning.syntax import digest_of_source, digest_of_tree, outside_reads, reads_of_code
-from optuna_nb.tuning.user_files import is_user_file, local_imports, note_folder
+from optuna_nb.tuning.user_files import file_of_module, imported, is_user_file, is_user_module, project
 from optuna_nb.tuning.wrapping import functions_behind
 
 if TYPE_CHECKING:
@@ -136,12 +137,12 @@ def examine(
         frozen: a namespace that changes, and what functions are to find in place of it.
     """
     tree = ast.parse(code)
-    note_folder()
+    project()  # is settled by the first look
     survey = _Survey(namespace, frozen)
     survey.add("cell", digest_of_tree(tree))
     survey.follow(outside_reads(tree), namespace)
-    for name, module in local_imports(tree):
-        survey.add(f"import {name}", digest_of_tree(module))
+    for name, digest in local_imports(imported(tree, "")):
+        survey.add(f"import {name}", digest)
     parts = survey.finish()
     return Examination(parts, survey.opaque)
 
@@ -178,21 +179,21 @@ class _Survey:
             is_home = self._is_home(names) or names.get("__name__") in (None, "__main__")
             label = name if is_home else f"{names['__name__']}.{name}"
             self._waiting.append((label, value, reads[name]))
-            if issubclass(type(value), ModuleType) and is_user_file(getattr(value, "__file__", None)):
+            if issubclass(type(value), ModuleType) and is_user_module(value):
                 self._follow_module(value, reads[name])
 
     def _follow_module(self, module: Any, attributes: set[str]) -> None:
         """Note what is read of a module: ``"f"``, ``"inner.f"``, or all of it where it is handed on."""
-        if "" in attributes:
-            if id(module) in self._whole:
-                return
+        names: dict[str, set[str]] = {}
+        for attribute in attributes - {""}:
+            name, _, inner = attribute.partition(".")
+            names.setdefault(name, set()).add(inner)
+        if "" in attributes and id(module) not in self._whole:
             self._whole[id(module)] = module
-            names = {name: {""} for name in vars(module) if not name.startswith("__")}
-        else:
-            names = {}
-            for attribute in attributes:
-                name, _, inner = attribute.partition(".")
-                names.setdefault(name, set()).add(inner)
+            for name, digest in local_imports([module.__name__]):
+                self.add(f"import {name}", digest)
+            if (path := file_of_module(module.__name__)) is not None:
+                names |= {name: {""} for name in set_by_literals(path)}
         self.follow(names, vars(module))
 
     def finish(self) -> dict[str, str]:
@@ -214,8 +215,9 @@ class _Survey:
         elif issubclass(kind, (ModuleType, type, *_LIBRARY_CODE)):
             self.add(f"import {label}", combine(_qualified(value)))
         else:
-            hasher = self._fitted if asks_what_was_learned(attributes) else self.hasher
-            self.add(f"data {label}", hasher.digest(value, label))
+            self.add(f"data {label}", self.hasher.digest(value, label))
+            if hasattr(kind, "get_params") and asks_what_was_learned(attributes):
+                self.add(f"data {label} (fitted)", self._fitted.digest(value, label))
 
     @property
     def opaque(self) -> tuple[str, ...]:

@@ -137,6 +137,8 @@ class ContentHasher:
             return combine(name, value.name)
         if (said := _said_by_optuna(value, name)) is not None:
             return combine(name, self.digest(said, path))
+        if name == "joblib.memory.Memory":  # what it keeps is what was computed anyway
+            return combine(name, str(value.location))
         if name == "optuna_nb.tuning.handle.StudyHandle":  # its trials may be more each time
             self.opaque.append(f"{path}: optuna_nb.StudyHandle")
             return combine(name, value.study_name)

@@ -67,12 +67,12 @@ def digest_of_long(items: Any) -> bytes | None:
 
 
 def _digest_of_json(items: Any) -> bytes | None:
-    if not _is_json(items):
-        return None
     try:
-        return combine("json", json.dumps(items, sort_keys=True, separators=(",", ":")))
-    except ValueError:  # a number of thousands of digits
-        return None
+        if _is_json(items):
+            return combine("json", json.dumps(items, sort_keys=True, separators=(",", ":")))
+    except (ValueError, RecursionError):  # a number of thousands of digits, or very deep
+        pass
+    return None
 
 
 def _is_json(value: Any) -> bool:

@@ -28,7 +28,7 @@ class QueuedTrial(Trial):
     def _is_fixed_param(self, name: str, distribution: BaseDistribution) -> bool:
         if name in self._fixed_params:
             try:
-                held(name, self._fixed_params[name], distribution)
+                self._fixed_params[name] = held(name, self._fixed_params[name], distribution)
             except InvalidOptionError as error:
                 _logger.warning(
                     "trial %d: %s; it is drawn, though it was queued", self.number, str(error).split("\n")[0]

@@ -24,6 +24,7 @@ import dis
 import functools
 import hashlib
 import inspect
+import symtable
 import sys
 import textwrap
 import tokenize
@@ -31,6 +32,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.tuning.plain_data import combine
+from optuna_nb.tuning.user_files import file_of_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -214,11 +216,17 @@ def _compile(node: ast.AST) -> CodeType:
 
 
 def _names_of_star(node: ast.Import | ast.ImportFrom) -> set[str]:
-    """Return what ``from math import *`` brings, as far as it is loaded."""
-    module = sys.modules.get(node.module or "") if isinstance(node, ast.ImportFrom) else None
-    if module is None or all(alias.name != "*" for alias in node.names):
+    """Return what ``from math import *`` brings: the file of a user's module says it, else what is loaded."""
+    if not isinstance(node, ast.ImportFrom) or all(alias.name != "*" for alias in node.names):
         return set()
-    return set(getattr(module, "__all__", None) or (it for it in vars(module) if not it.startswith("_")))
+    names: set[str] = set()
+    if (path := file_of_module(node.module or "")) is not None:
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            table = symtable.symtable(path.read_text(encoding="utf-8"), str(path), "exec")
+            names = {it.get_name() for it in table.get_symbols() if it.is_assigned() or it.is_imported()}
+    elif (module := sys.modules.get(node.module or "")) is not None:
+        names = set(getattr(module, "__all__", None) or vars(module))
+    return {name for name in names if not name.startswith("_")}
 
 
 def _assignment(name: str) -> ast.stmt:
@@ -287,9 +295,17 @@ def _definitions(code: CodeType) -> Iterator[_Function]:
         (here,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
         if isinstance(here, ast.FunctionDef | ast.AsyncFunctionDef):
             yield here
-    for node in ast.walk(ast.parse("".join(inspect.findsource(code)[0]))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == code.co_name:
-            yield node
+    if not (code.co_freevars or code.co_name.startswith("<")):  # none of these can be compiled alone
+        yield from _functions_in("".join(inspect.findsource(code)[0])).get(code.co_name, ())
+
+
+@functools.lru_cache(maxsize=32)
+def _functions_in(text: str) -> dict[str, list[_Function]]:
+    found: dict[str, list[_Function]] = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.setdefault(node.name, []).append(node)
+    return found
 
 
 def _defines(node: _Function, code: CodeType) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from types import FunctionType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _next(value: Any) -> Iterator[Any]:
         yield value.func
     if type(value) is FunctionType:
         registry: Any = vars(value).get("registry")  # of functools.singledispatch
-        yield from registry.values() if hasattr(registry, "values") else ()
+        yield from registry.values() if issubclass(type(registry), MappingProxyType) else ()
         for cell in value.__closure__ or ():
             try:
                 content = cell.cell_contents

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import optuna
 import psutil
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from optuna_nb import tune
 from optuna_nb.errors import FileGoneError, StorageError
@@ -60,6 +62,13 @@ def test_a_search_for_journals_leaves_the_locks_of_a_database_in_use(storage, pa
     assert path.with_name(f"{path.name}-wal").exists()
     study.optimize(objective, n_trials=2)
     assert told(COUNT, path).stdout == "[(5,)]\n"
+
+
+@pytest.mark.parametrize("name", ["optuna-journal", "churn", "churn-wal"])
+def test_a_journal_of_optuna_is_found_whatever_it_is_called(tmp_path, name):
+    for journal in (name, "churn-journal"):
+        optuna.create_study(storage=JournalStorage(JournalFileBackend(str(tmp_path / journal))))
+    assert find_journal(tmp_path / name) == tmp_path / name
 
 
 def test_a_file_on_a_local_disk_has_a_log(storage):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -146,6 +148,69 @@ def test_another_working_folder_changes_nothing_that_counts(tmp_path):
     setup = "import core, os\nfrom optuna_nb.tuning.fingerprint import fingerprint\nfingerprint('1', {})\n"
     old = in_a_folder(tmp_path, "core.g(1)", setup)
     assert in_a_folder(tmp_path, "core.g(1)", f"{setup}os.chdir('sub')") == old
+    there = "home = os.getcwd(); os.chdir('/'); fingerprint('core.g(1)', {'core': core}); os.chdir(home)"
+    assert in_a_folder(tmp_path, "core.g(1)", setup + there) == old
+
+
+def test_no_module_is_run_or_has_to_be_readable_to_be_looked_at(tmp_path):
+    files = {
+        "helpers.py": "def f(x): return x\ndef publish():\n    from upload import send, python2, gone\n",
+        "upload.py": "raise SystemExit('was run')",
+        "python2.py": "print 'old'",
+        "package/__init__.py": "raise SystemExit('was run')",
+        "package/inner.py": "def send(): ...",
+    }
+    cell = "from helpers import f\nimport python2\nfrom package.inner import send\nf(1)"
+    found = in_a_folder(tmp_path, cell, "", files)
+    assert "'import helpers'" in found
+    assert "'import upload'" in found
+    assert "'import package.inner'" in found
+
+
+def test_what_a_module_says_counts_where_it_is_handed_on_but_not_what_its_calls_give(tmp_path):
+    files = {"config.py": "import time\nRATE = 0.1\nSTAMP = time.time()\n"}
+    old = in_a_folder(tmp_path, "build(config)", "import config", files)
+    assert in_a_folder(tmp_path, "build(config)", "import config", files) == old
+    assert in_a_folder(tmp_path, "build(config)", "import config\nconfig.RATE = 0.2", files) != old
+    other = {"config.py": files["config.py"] + "def more(): ..."}
+    assert in_a_folder(tmp_path, "build(config)", "import config", other) != old
+
+
+def test_names_that_a_star_brings_from_the_users_module_are_the_cells_own_loaded_or_not(tmp_path):
+    files = {"names.py": "X = 1\ndef f(): return X\n"}
+    cell = "from names import *\nf() + X"
+    old = in_a_folder(tmp_path, cell, "X = 5", files)
+    assert in_a_folder(tmp_path, cell, "X = 5; import names", files) == old
+    assert "data X" not in old
+
+
+def test_a_folder_without_init_is_a_package_of_the_user_too(tmp_path):
+    files = {"spaces/inner.py": "def f(x): return x\n"}
+    old = in_a_folder(tmp_path, "spaces.inner.f(1)", "import spaces.inner", files)
+    other = {"spaces/inner.py": "def f(x): return -x\n"}
+    assert in_a_folder(tmp_path, "spaces.inner.f(1)", "import spaces.inner", other) != old
+
+
+def test_many_functions_that_cannot_be_compiled_alone_take_no_time(tmp_path):
+    lines = [f"table.append(lambda x: x + {i})" for i in range(400)]
+    lines += [f"class C{i}(dict):\n    def __init__(self): super().__init__()" for i in range(100)]
+    files = {"many.py": "\n".join(["table = []", *lines])}
+    setup = """
+import many, time
+from optuna_nb.tuning.fingerprint import fingerprint
+began = time.process_time()
+fingerprint("[f(1) for f in many.table], many.C1()", {"many": many})
+assert time.process_time() - began < 2
+"""
+    in_a_folder(tmp_path, "1", setup, files)
+
+
+def test_an_attribute_of_a_function_that_is_called_registry_is_no_hindrance():
+    def f(x):
+        return x
+
+    f.registry = pd.DataFrame({"a": [1]})
+    assert "def f" in fingerprint("f(1)", {"f": ignore_warnings()(f), "__name__": __name__})
 
 
 # ------------------------------------------------------------------ data
@@ -173,6 +238,31 @@ def test_what_an_estimator_has_learned_counts_where_a_cell_asks_for_it(kind):
     old = fingerprint(cell, {"e": fit(1)})
     assert fingerprint(cell, {"e": fit(1)}) == old
     assert fingerprint(cell, {"e": fit(-2)}) != old
+
+
+class Noise(BaseEstimator):
+    def __init__(self, random_scale=1):
+        self.random_scale = random_scale
+
+    def fit(self, X):
+        self.mean_, self._n_threads = X.mean(), 2
+        return self
+
+    def transform(self, X):
+        return X - self.mean_
+
+
+def test_parameters_count_beside_what_was_learned_and_apart_from_it():
+    old = fingerprint("e.transform(X)", {"e": Noise(1).fit(X)})
+    assert fingerprint("e.transform(X)", {"e": Noise(2).fit(X)})["data e"] != old["data e"]
+    relearned = fingerprint("e.transform(X)", {"e": Noise(1).fit(X + 1)})
+    assert {part for part in old if old[part] != relearned[part]} == {"data e (fitted)"}
+
+
+def test_how_many_threads_an_estimator_was_given_does_not_count():
+    one, other = Noise().fit(X), Noise().fit(X)
+    other._n_threads = 8
+    assert fingerprint("e.transform(X)", {"e": one}) == fingerprint("e.transform(X)", {"e": other})
 
 
 @pytest.mark.parametrize(
@@ -234,3 +324,7 @@ def test_a_long_list_that_holds_itself_or_huge_numbers_is_hashed():
     own.append(own)
     assert digest(own) == digest(own)
     assert digest([[10**5000]] * 40) != digest([[10**5000 + 1]] * 40)
+    deep: list[object] = []
+    for _ in range(2_000):
+        deep = [deep]
+    assert digest([[1]] * 40 + [deep]) != digest([[2]] * 40 + [deep])

@@ -171,6 +171,19 @@ def test_what_a_changed_cell_no_longer_suggests_is_drawn_though_it_was_queued(op
     assert "kind='a' is not what the objective suggests: give one of 'bb', 'ccc'; it is drawn" in caplog.text
 
 
+def test_a_queued_choice_is_taken_for_the_one_that_reads_alike(options):
+    def old(trial):
+        return len(str(trial.suggest_categorical("kind", ["a", "1"])))
+
+    def new(trial):
+        return trial.suggest_categorical("kind", [1, 2])
+
+    api.start(make(old), options).wait()
+    trials = api.start(make(new, "2"), replace(options, warm_start=10)).wait().study.trials
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}
+    assert sum(trial.params["kind"] == 1 for trial in trials) >= 2
+
+
 def test_a_warm_start_that_was_cut_short_is_made_whole(options, monkeypatch):
     best = api.start(make(), options).wait().study.trials
     best = sorted(best, key=lambda trial: trial.value)[:3]
