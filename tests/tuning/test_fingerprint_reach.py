@@ -206,11 +206,9 @@ assert time.process_time() - began < 2
 
 
 def test_an_attribute_of_a_function_that_is_called_registry_is_no_hindrance():
-    def f(x):
-        return x
-
-    f.registry = pd.DataFrame({"a": [1]})
-    assert "def f" in fingerprint("f(1)", {"f": ignore_warnings()(f), "__name__": __name__})
+    setup = "@ignore_warnings()\ndef f(x): return x\nf.registry = table"
+    parts = tune_parts("f(1)", setup, ignore_warnings=ignore_warnings, table=pd.DataFrame({"a": [1]}))
+    assert list(parts) == ["cell", "def f"]
 
 
 # ------------------------------------------------------------------ data
