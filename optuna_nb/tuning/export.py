@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError, StorageError
-from optuna_nb.records import cell_of_csv
-from optuna_nb.storage import versions
+from optuna_nb.records import base_name, cell_of_csv
 from optuna_nb.storage.copying import StudyCopy, export_database, read_study, taken, written_aside
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import identity
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from optuna.trial import FrozenTrial
 
-    from optuna_nb.storage.dialect import Connection
 
 DATABASES = (".db", ".sqlite", ".sqlite3")
 _FIRST = ["rank", "number", "state"]  # columns of each table
@@ -45,8 +42,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     Args:
         name: The study.
         storage: URL of its database.
-        target: Path of the file. An earlier export is replaced: a table or JSON whose trials are
-            all in the database, as trials of any version of the study; a ``.db`` of this version.
+        target: Path of the file. An earlier export is replaced: a table as this writes them,
+            JSON of any version of the study, a ``.db`` of this one; any other file never.
         pareto: Only the feasible trials that no other beats, the best compromise
             first (see :func:`.ranking.pareto_set`).
         top: Only so many, best first.
@@ -79,8 +76,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     else:
         with contextlib.closing(open_read_only(storage)) as connection:
             study = read_study(connection, name)
-            if path.exists() and not _is_earlier(path, study, connection):
-                raise taken(path, study.name)
+        if path.exists() and not _is_earlier(path, study):
+            raise taken(path, study.name)
         document = describe(study, pareto=pareto, top=top)
         count = len(document["trials"])
         _write(path, document)
@@ -200,44 +197,20 @@ def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
-def _is_earlier(path: Path, study: StudyCopy, connection: Connection) -> bool:
-    """Whether all that a file holds are trials of a study, of any version: then nothing is lost with it."""
+def _is_earlier(path: Path, study: StudyCopy) -> bool:
+    """Whether a file is JSON of the study, of any version, or a table as one of any study is written."""
+    import pandas as pd
+
     try:
-        lost = _trials_in(path)
+        if path.suffix.lower() == ".json":
+            return base_name(json.loads(path.read_text(encoding="utf-8"))["study"]) == base_name(study.name)
+        is_csv = path.suffix.lower() == ".csv"
+        frame = pd.read_csv(path, nrows=0) if is_csv else pd.read_parquet(path)
     except ImportError:
         return True  # writing it says what is missing
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    lost -= _moments(study)
-    if lost and study.version is not None:
-        for it in versions.all_of(connection, study.version.base_name):
-            lost -= _moments(read_study(connection, versions.study_name(it.base_name, it.version)))
-    return not lost
-
-
-def _moments(study: StudyCopy) -> set[tuple[int, datetime | None]]:
-    ends = ((trial.number, trial.datetime_complete) for trial in study.trials)
-    return {(number, None if end is None else end.astimezone()) for number, end in ends}
-
-
-def _trials_in(path: Path) -> set[tuple[int, datetime | None]]:
-    """Read number and end of the trials in an export; anything else raises, or has no such columns."""
-    import pandas as pd
-
-    if path.suffix.lower() == ".json":
-        document = json.loads(path.read_text(encoding="utf-8"))
-        rows = document["trials"] if document["study"] else []
-    else:
-        is_csv = path.suffix.lower() == ".csv"
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False) if is_csv else pd.read_parquet(path)
-        if list(frame.columns[:3]) != _FIRST:
-            raise ValueError
-        rows = frame.to_dict("records")
-    ends = ((int(row["number"]), row.get("completed")) for row in rows)
-    return {
-        (number, datetime.fromisoformat(end) if isinstance(end, str) and end else None)
-        for number, end in ends
-    }
+    return list(frame.columns[:3]) == _FIRST
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

@@ -175,13 +175,24 @@ def test_only_an_earlier_export_of_the_study_is_replaced(options, tmp_path, kind
     handle.export(target)
     handle.more(1).wait()
     handle.export(target)
-    for file, strange in ((target, other), (tmp_path / f"mine.{kind}", handle)):
-        if file != target:
-            file.write_text("my own data\n")
+    mine = tmp_path / f"mine.{kind}"
+    mine.write_text('{"study": 1}' if kind == "json" else "my,own,data\n")
+    for file, strange in ((mine, handle), (target, other)):
+        if (file, kind) == (target, "csv"):  # a table says nothing of its study
+            break
         before = file.read_bytes()
         with pytest.raises(InvalidOptionError, match=f"is not an export of {strange.name}: name another"):
             strange.export(file)
         assert file.read_bytes() == before
+
+
+def test_a_study_that_was_deleted_and_begun_again_is_exported_to_its_files_again(options, tmp_path):
+    for _ in range(2):
+        api.start(make(one), options).wait()
+        handle = optuna_nb.load("s", options.storage)
+        for kind in ("csv", "json", "html"):
+            assert (tmp_path / f"s.{kind}").name in handle.export(tmp_path / f"s.{kind}")
+        api.delete("s", options.storage)
 
 
 def test_a_table_is_replaced_by_one_of_a_newer_version_or_with_fewer_trials(single, options, tmp_path):
