@@ -83,6 +83,12 @@ def test_code_is_never_taken_for_something_that_trials_change(shell, trial):
     assert describe_change(objective.fingerprint, objective.refingerprint()) == "def f changed"
 
 
+def test_names_that_begin_as_those_of_ipython_count(shell):
+    run(shell, "def _impute(x):\n    return x + _index\n_index = 3\n_i12x = 1")
+    parts = read_cell(shell, "t", "_impute(1) + _i12x, _i, _ii, _i1, _ih, _, _1").fingerprint
+    assert set(parts) == {"cell", "def _impute", "data _index", "data _i12x"}
+
+
 def test_data_that_cannot_be_looked_into_is_named(shell):
     run(shell, "import ctypes\nhandle = ctypes.c_void_p(3)\nX = [1]")
     assert read_cell(shell, "t", "handle, X\n1").unseen == ("handle (ctypes.c_void_p)",)
