@@ -114,10 +114,11 @@ class _Cell:
     def _evaluate(self, *nodes: ast.AST | None) -> None:
         """Count what expressions or simple statements read; what they define runs at once."""
         for node in filter(None, nodes):
-            targets = [it.target for it in ast.walk(node) if isinstance(it, ast.NamedExpr)]
-            self._bind(*targets)  # the usual order: assigned where it is read first
+            named = list(_named(node))
+            self._bind(*(it.target for it in named if not _is_read_first(it, node)))
             for name, attributes in reads_of_code(_compile(node)).items():
                 self._read(name, attributes)
+            self._bind(*(it.target for it in named))
 
     def _bind(self, *targets: ast.AST) -> None:
         for target in targets:
@@ -213,6 +214,28 @@ def _compile(node: ast.AST) -> CodeType:
     code: Any = compile(module, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     assert isinstance(code, CodeType)  # noqa: S101 - compile says Any
     return code
+
+
+def _named(node: ast.AST) -> Iterator[ast.NamedExpr]:
+    """Find what an expression assigns by ``:=``; a lambda assigns only to itself."""
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, ast.NamedExpr):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _named(child)
+
+
+def _is_read_first(named: ast.NamedExpr, node: ast.AST) -> bool:
+    """Tell whether a name is read in its own ``:=``, or stands before that in the expression."""
+    name, place = named.target.id, (named.lineno, named.col_offset)
+    inside = {id(it) for it in ast.walk(named.value)}
+    reads = (
+        it
+        for it in ast.walk(node)
+        if isinstance(it, ast.Name) and isinstance(it.ctx, ast.Load) and it.id == name
+    )
+    return any(id(it) in inside or (it.lineno, it.col_offset) < place for it in reads)
 
 
 def _names_of_star(node: ast.Import | ast.ImportFrom) -> set[str]:
