@@ -28,12 +28,13 @@ class QueuedTrial(Trial):
     def _is_fixed_param(self, name: str, distribution: BaseDistribution) -> bool:
         if name in self._fixed_params:
             try:
-                self._fixed_params[name] = held(name, self._fixed_params[name], distribution)
+                value = held(name, self._fixed_params[name], distribution)
             except InvalidOptionError as error:
                 _logger.warning(
                     "trial %d: %s; it is drawn, though it was queued", self.number, str(error).split("\n")[0]
                 )
                 return False
+            self._fixed_params = {**self._fixed_params, name: value}  # the stored ones stay as they are
         return bool(super()._is_fixed_param(name, distribution))
 
 

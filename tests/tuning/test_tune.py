@@ -182,6 +182,9 @@ def test_a_queued_choice_is_taken_for_the_one_that_reads_alike(options):
     trials = api.start(make(new, "2"), replace(options, warm_start=10)).wait().study.trials
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
     assert sum(trial.params["kind"] == 1 for trial in trials) >= 2
+    queued = [trial.system_attrs.get("fixed_params") for trial in trials]
+    assert {"kind": "1"} in queued
+    assert {"kind": 1} not in queued
 
 
 def test_a_warm_start_that_was_cut_short_is_made_whole(options, monkeypatch):
