@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
+import os
+from pathlib import Path
 
 import optuna
 from optuna.storages import InMemoryStorage
@@ -10,7 +14,10 @@ from optuna.storages import InMemoryStorage
 from optuna_nb.errors import StorageTroubleError, StudyNotFoundError
 from optuna_nb.storage.copying import read_study
 from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
+
+_logger = logging.getLogger("optuna_nb")
 
 
 def load_study(study_name: str, storage: str, *, shown: str) -> optuna.Study:
@@ -31,7 +38,18 @@ def load_study(study_name: str, storage: str, *, shown: str) -> optuna.Study:
         msg = f"there is no study {shown!r} any more: it was deleted or has another name"
         raise StudyNotFoundError(msg, code="NB401") from None
     except StorageTroubleError:
+        path = place(storage)
+        if not isinstance(path, Path) or os.access(path, os.W_OK):
+            raise
+        _say_once(shown, path)
         return _copy_in_memory(study_name, storage)
+
+
+@functools.cache
+def _say_once(shown: str, path: Path) -> None:
+    _logger.warning(
+        "%s: %s may not be written, so .study is a copy; what is changed in it is not kept", shown, path
+    )
 
 
 def _copy_in_memory(study_name: str, storage: str) -> optuna.Study:

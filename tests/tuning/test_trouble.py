@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from optuna_nb.errors import StorageError
@@ -150,21 +151,27 @@ def test_a_full_disk_costs_time_and_no_trial(options, monkeypatch, caplog):
     assert "big" in handle.study.trials[2].user_attrs
 
 
-def test_the_best_of_a_study_is_told_where_its_file_may_not_be_written(options, open_folder):
+def test_the_best_of_a_study_is_told_where_its_file_may_not_be_written(open_folder):
     closed = open_folder / "closed"
     closed.mkdir()
-    handle = api.start(OBJECTIVE, replace(options, storage=f"sqlite:///{closed / 's.db'}")).wait()
-    expected = [handle.best_params, handle.best_value, len(handle.study.trials), handle.study.user_attrs]
+    url = f"sqlite:///{closed / 's.db'}"
+    plain = optuna.create_study(study_name="s", storage=url)  # without our tables, which cannot be made then
+    plain.set_user_attr("who", "me")
+    plain.optimize(lambda trial: trial.suggest_float("x", 0, 1), 5)
+    plain._storage.remove_session()
+    expected = [plain.best_params, plain.best_value, 5, {"who": "me"}]
     script = f"""
 import os, optuna_nb
-handle = optuna_nb.load("s", {handle.storage!r})
-handle.best_params  # imports all that is needed
+optuna_nb.tune(lambda trial: 1.0, name="other", trials=1, storage="sqlite:///{open_folder}/other.db").wait().study
+handle = optuna_nb.load("s", {url!r})
 if os.geteuid() == 0:  # nothing is read-only for root
     os.setuid(65534)
 study = handle.study
 print([handle.best_params, handle.best_value, len(study.trials), study.user_attrs])
 """
-    closed.chmod(0o777)
     (closed / "s.db").chmod(0o444)
+    closed.chmod(0o555)
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert out.stdout.strip() == repr(expected), out.stderr
+    closed.chmod(0o755)
+    assert out.stdout.strip().endswith(repr(expected)), out.stderr
+    assert out.stderr.count("so .study is a copy; what is changed in it is not kept") == 1
