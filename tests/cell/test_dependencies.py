@@ -41,18 +41,20 @@ def test_what_the_user_rebinds_meanwhile_is_no_change_by_a_trial(shell, trial):
     assert changed(objective) == []
 
 
-def test_what_another_cell_changes_in_place_meanwhile_is_no_change_by_a_trial(shell, trial):
-    run(shell, "import pandas as pd\ndf = pd.DataFrame({'a': [1]})\nseen = []")
-    objective = read_cell(shell, "t", "seen.append(1)\nlen(df)")
-    run(shell, "df['new'] = 1")
-    objective.evaluate(trial)
-    assert changed(objective) == ["data seen"]
-
-
-def test_what_a_function_of_another_cell_changes_meanwhile_is_no_change_by_a_trial(shell, trial):
-    run(shell, "X, seen = [1], []\ndef inner():\n    X.append(2)\ndef clean():\n    inner()")
-    objective = read_cell(shell, "t", "seen.append(1)\nlen(X)")
-    run(shell, "clean()")
+@pytest.mark.parametrize(
+    ("made", "body", "meanwhile"),
+    [
+        ("import pandas as pd\nX = pd.DataFrame({'a': [1]})", "len(X)", "X['new'] = 1"),
+        ("X = [1]\ndef inner():\n    X.append(2)\ndef clean():\n    inner()", "len(X)", "clean()"),
+    ],
+    ids=["by itself", "by a function that it calls"],
+)
+def test_what_another_cell_changes_in_place_meanwhile_is_no_change_by_a_trial(
+    shell, trial, made, body, meanwhile
+):
+    run(shell, f"{made}\nseen = []")
+    objective = read_cell(shell, "t", f"seen.append(1)\n{body}")
+    run(shell, meanwhile)
     objective.evaluate(trial)
     assert changed(objective) == ["data seen"]
 
