@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 FOLDS = 5
 MODULES = {
     "naive": ("optuna",),
+    "naive_again": ("optuna",),
     "optuna_search_cv": ("optuna_integration",),
     "randomized": (),
     "halving": (),
@@ -100,8 +101,9 @@ class Run:
 
     def judge_chosen(self) -> float:
         """Judge what was best when the budget ran out; what was in flight then does not count."""
-        in_time = [params for at, params in self.incumbents if at <= self.budget]
-        return self.judge_params(in_time[-1] if in_time else self.incumbents[0][1])
+        in_time = [it for it in self.incumbents if it[0] <= self.budget]
+        self.incumbents = in_time or self.incumbents[:1]
+        return self.judge_params(self.incumbents[-1][1])
 
     def judge_params(self, params: dict[str, Any]) -> float:
         """Fit on all rows, then judge."""
@@ -179,6 +181,16 @@ class loguniform_int:  # noqa: N801 - named like scipy's
 
 def tune_naive(run: Run) -> float:
     """Plain Optuna around ``cross_val_score``."""
+    return loop(run, run.seed)
+
+
+def tune_naive_again(run: Run) -> float:
+    """The same loop with another seed of its sampler alone: what chance does."""
+    return loop(run, run.seed + 1_000)
+
+
+def loop(run: Run, seed: int) -> float:
+    """Plain Optuna around ``cross_val_score``, the sampler with a seed of its own."""
     import optuna
     from sklearn.model_selection import cross_val_score
 
@@ -194,7 +206,7 @@ def tune_naive(run: Run) -> float:
         run.tell(value, params)
         return value
 
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=run.seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(objective, callbacks=[lambda study, _: study.stop() if run.spent >= run.budget else None])
     return run.judge_chosen()
 
