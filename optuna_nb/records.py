@@ -213,6 +213,7 @@ class RunView:
     tags: tuple[str, ...]
     parent: int | None  # index of the run that it resumed
     seconds: float | None = None  # that it was at work
+    log: str = ""  # of a trial that ended it, and that is not among the trials
 
 
 @dataclass(frozen=True, slots=True)

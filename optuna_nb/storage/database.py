@@ -27,6 +27,7 @@ from optuna_nb.storage.write_ahead import use_log
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from optuna_nb.storage.dialect import Connection, StudyDatabase
     from optuna_nb.storage.server import Place
 
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
@@ -116,6 +117,13 @@ class translated:  # noqa: N801 - used like a function
             _translate(self._path, error)
 
 
+@contextlib.contextmanager
+def reading(database: StudyDatabase) -> Iterator[Connection]:
+    """Hold the lock for a read; what SQLite refuses is said in one line, and a lock can be waited for."""
+    with database.lock, translated(database.path):
+        yield database.connection
+
+
 def _translate(path: Path | Place, error: BaseException) -> None:
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DBMOVED:  # where there is no log
         raise _gone(Path(str(path))) from error
@@ -139,7 +147,7 @@ def explain(path: Path, error: sqlite3.Error) -> StorageError:
         text = f"the folder {path.parent} does not exist: create it, or name another file"
     elif journal is not None:
         text = f"{journal} is an Optuna journal, not a database: `%tune import {journal}` makes studies of it"
-    elif code == sqlite3.SQLITE_CANTOPEN and path.is_dir():
+    elif path.is_dir():
         text = f"{path} is a folder: name a file in it, such as {path / 'tuning.db'}"
     elif code == sqlite3.SQLITE_NOTADB:
         text = f"{path} is not an SQLite database: name another file, or move this one away"

@@ -154,6 +154,7 @@ def _run(index: int, row: tuple[Any, ...], position: dict[str, int]) -> RunView:
         tags=tuple(from_json(tags)) if tags else (),
         parent=position.get(parent),
         seconds=seconds,
+        log=str(outcome.get("log") or ""),
     )
 
 

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from optuna_nb.errors import StorageTroubleError
 from optuna_nb.storage import lease
+from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import IDS_ABOVE, load_trials
 from optuna_nb.storage.memory import changed
@@ -42,22 +43,22 @@ class Foreign:
         self._version: int | str = -1  # a trial may have come between the reading and this line
 
     def take_in(self) -> list[FrozenTrial]:
-        """Add new trials of others to memory, and return them; nothing to do costs 3 us."""
-        version = data_version(self._ledger.database.connection)
+        """Add new trials of others to memory, and return them; reads nothing where nobody has written."""
+        with reading(self._ledger.database) as connection:
+            version = data_version(connection)
         if version == self._version:
             return []
         ledger, memory, before = self._ledger, self._memory, self._last_id
-        connection = ledger.database.connection
         key = (ledger.study_id, self._last_id)
         unwritten = self._ids_without_row()
-        with ledger.database.lock:
+        with reading(ledger.database) as connection:
             there = {trial_id for (trial_id,) in connection.execute(_IDS, key).fetchall()}
         if all(memory.has(i) and i not in unwritten for i in there):  # all ours: a server counts these too
             self.clashes, self._version = set(), version
             self._last_id = max([self._last_id, *there])
             return []
         known = {trial._trial_id for trial in memory.trials if trial._trial_id > self._last_id}
-        with ledger.database.lock:
+        with reading(ledger.database) as connection:
             found = load_trials(connection, IDS_ABOVE, key, study=memory.name)
         self.clashes = unwritten.intersection(trial._trial_id for trial in found)
         found = [trial for trial in found if trial._trial_id not in known]

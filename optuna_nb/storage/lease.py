@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from optuna_nb.errors import LeaseLostError, LockedStudyError
+from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import is_connected, is_file, take_trial_ids
 
 if TYPE_CHECKING:
@@ -178,8 +179,8 @@ def _beats(database: StudyDatabase, study_id: int, beat: int, seconds: float) ->
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(seconds / 20)
-        with database.lock:
-            if _read(database.connection, study_id)[1] != beat:
+        with reading(database) as connection:
+            if _read(connection, study_id)[1] != beat:
                 return True
     return False
 

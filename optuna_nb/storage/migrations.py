@@ -44,6 +44,7 @@ from optuna_nb.storage.server import (
     first_line,
     is_server,
     place,
+    server_records,
     server_url,
 )
 
@@ -198,7 +199,7 @@ def _open_server(url: str) -> StudyDatabase:
                 _all_steps(database.connection), SERVER_STEPS, str(database.path)
             )
         if not known:
-            with contextlib.closing(ServerRecords(sqlalchemy.create_engine(server_url(url)))) as server:
+            with contextlib.closing(server_records(url)) as server:
                 migrate_server(server, SERVER_STEPS)
             with database.lock:
                 _fitting.add(_optuna_schema(database.connection))

@@ -6,14 +6,15 @@ for trials of others. The storage's lock is held around every call.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from optuna_nb.errors import TrialIdTakenError
+from optuna_nb.errors import StorageError, StorageTroubleError, TrialIdTakenError
 from optuna_nb.storage import lease, succession
-from optuna_nb.storage.database import LOOK_SECONDS, translated
+from optuna_nb.storage.database import LOOK_SECONDS, reading
 from optuna_nb.storage.foreign import Foreign
 from optuna_nb.storage.ledger import Ledger
 from optuna_nb.storage.live import LiveTable, take_requests
@@ -41,8 +42,8 @@ class OwnedStudy:
         self._renamed: dict[int, int] = {}  # id that a foreign trial took -> the new one
         self.ledger = Ledger(database, study_id, lease.acquire(database, study_id))
         try:
-            with database.lock, translated(database.path):
-                self.memory = load_study(database.connection, study_id)
+            with reading(database) as connection:
+                self.memory = load_study(connection, study_id)
             self.ledger.waiting_rows.update(self.memory.waiting)
             for trial in succession.put_in_order(self.ledger, self.memory):
                 self._write_failed(trial)
@@ -63,9 +64,23 @@ class OwnedStudy:
         self.ledger.flush()
 
     def release(self) -> None:
-        """Write what waits and let go of the lease. What an unfinished trial set is not written."""
-        if hasattr(self, "_foreign"):
-            self.flush()
+        """Write what waits and let go of the lease. What an unfinished trial set is not written.
+
+        Raises:
+            StorageTroubleError: If it cannot be written just now; the lease is still ours.
+        """
+        try:
+            if hasattr(self, "_foreign"):
+                self.flush()
+        except StorageTroubleError:
+            raise
+        except Exception:  # what cannot be written ever must not keep the study for ever
+            with contextlib.suppress(StorageError):
+                self._let_go()
+            raise
+        self._let_go()
+
+    def _let_go(self) -> None:
         lease.release(self._database, self.ledger.study_id, self.ledger.lease.token)
 
     def create_trial(self, template: FrozenTrial | None) -> int:
@@ -142,7 +157,7 @@ class OwnedStudy:
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
-        self.ledger.patiently(self._foreign.take_in)  # a server that is away is waited for
+        self.ledger.patiently(self._foreign.take_in)  # a lock, or a server that is away, is waited for
         if clashes := self._foreign.clashes & self.ledger.unwritten():
             for trial_id in clashes:
                 self._give_way(trial_id)
@@ -155,11 +170,10 @@ class OwnedStudy:
             self.flush()
         self._live.tick(self.memory)
         study_id = self.memory.study_id
-        connection = self._database.connection
-        if not connection.execute(
-            "SELECT 1 FROM requests WHERE study_id = ? LIMIT 1", (study_id,)
-        ).fetchone():
-            return []
+        with reading(self._database) as connection:
+            asked = connection.execute("SELECT 1 FROM requests WHERE study_id = ? LIMIT 1", (study_id,))
+            if asked.fetchone() is None:
+                return []
         with self._database.transaction() as writing:
             lease.check(writing, study_id, self.ledger.lease.token)
             return take_requests(writing, study_id)

@@ -21,7 +21,7 @@ from psycopg.types.string import StrDumperUnknown
 
 from optuna_nb.errors import CommitUnansweredError, StorageError, StorageTroubleError
 from optuna_nb.storage.dialect import RowRefusedError
-from optuna_nb.storage.server import Place, explain, first_line, server_records, server_url
+from optuna_nb.storage.server import CLIENT, PATIENCE, Place, explain, first_line, server_records, server_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,20 +35,7 @@ _TURNS = 0x6F70746F  # advisory lock of the database: one at a time changes what
 _NUL = "\U000f00000000"  # how column_types writes what PostgreSQL's text cannot hold
 _MARK = "\U000f0000".encode()
 
-# A dead host is noticed within half a minute, and nobody waits for a kernel that sleeps in mid-transaction.
-_CLIENT = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-    "application_name": "optuna_nb",
-}
-_SESSION = (
-    "SET TIME ZONE 'UTC'; SET client_encoding = 'UTF8'; SET idle_in_transaction_session_timeout = '60s';"
-    " SET lock_timeout = '20s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
-    " SET tcp_keepalives_count = 3"
-)
+_SESSION = f"SET TIME ZONE 'UTC'; SET client_encoding = 'UTF8'; {PATIENCE}"
 _READ_ONLY = "; SET default_transaction_read_only = on"
 
 
@@ -74,7 +61,7 @@ class ServerConnection:
     def _connect(self) -> psycopg.Connection[Any]:
         url = self._place.url
         _, given = url.get_dialect()().create_connect_args(url)
-        raw: psycopg.Connection[Any] = psycopg.connect(autocommit=True, **{**_CLIENT, **given})
+        raw: psycopg.Connection[Any] = psycopg.connect(autocommit=True, **{**CLIENT, **given})
         raw.adapters.register_dumper(str, _Text)
         for name in ("text", "varchar"):
             raw.adapters.register_loader(name, _AnyText)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,13 +35,13 @@ from optuna_nb.storage.views import load_views
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from optuna_nb.records import Cluster, Curve, RunEvents, RunView, VersionView
 
 OWNER_CHECK_SECONDS = 1.0
 _CHECK_SECONDS = 1.0  # of one look at trials of which there are very many
 _RATE_TRIALS = 20
+_MOMENT = 0.1  # seconds between two trials at most, where the run does not wait
 _CURVES = 300  # that are kept
 
 
@@ -334,11 +335,14 @@ def better(
 
 
 def rate(trials: Sequence[TrialView]) -> float | None:
-    """Return trials per second over the last few trials, pauses between runs left out."""
-    last = [t for t in trials[-_RATE_TRIALS:] if t.completed is not None and t.started is not None]
-    ends = sorted(t.completed for t in last if t.completed is not None)
-    busy = 0.0
-    longest = max((t.seconds or 0.0 for t in last), default=0.0)
-    for before, after in pairwise(ends):
-        busy += min((after - before).total_seconds(), 2 * longest + 0.1)
-    return (len(ends) - 1) / busy if busy > 0 else None
+    """Return trials per second over the last few trials.
+
+    Time in which no trial was in flight, of a pause or between two runs, counts as a moment.
+    """
+    last = sorted((t.completed, t.started) for t in trials[-_RATE_TRIALS:] if t.completed and t.started)
+    busy, next_start = 0.0, datetime.max.replace(tzinfo=UTC)
+    for (before, _), (after, started) in reversed(list(pairwise(last))):
+        next_start = min(next_start, started)  # of all trials that ended later
+        idle = (next_start - before).total_seconds()
+        busy += (after - before).total_seconds() - max(idle - _MOMENT, 0.0)
+    return (len(last) - 1) / busy if busy > 0 else None

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["RecordDatabase", "is_server", "read_records", "records_database"]
-
 
 class RecordDatabase(Protocol):
     """What the records need of a database. Any thread may call it."""

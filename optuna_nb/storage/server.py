@@ -10,7 +10,7 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIGRATION_LOCK = 0x6F70746E  # advisory lock of the server, held while it is migrated
+# A dead host is noticed within half a minute, and nobody waits for a kernel that sleeps in mid-transaction.
+CLIENT = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "application_name": "optuna_nb",
+}
+PATIENCE = (
+    "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '20s'; SET tcp_keepalives_idle = 10;"
+    " SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
+)
 
 
 def is_server(url: str) -> bool:
@@ -132,9 +145,14 @@ def server_records(url: str) -> ServerRecords:
         StorageError: If the URL cannot be read, or its driver is missing.
     """
     parsed = server_url(url)
+    own = CLIENT if parsed.drivername in ("postgresql+psycopg", "postgresql+psycopg2") else {}
     try:
         engine = sqlalchemy.create_engine(
-            parsed, json_serializer=to_json, json_deserializer=from_json, pool_pre_ping=True
+            parsed,
+            json_serializer=to_json,
+            json_deserializer=from_json,
+            pool_pre_ping=True,
+            connect_args={key: value for key, value in own.items() if key not in parsed.query},
         )
     except ModuleNotFoundError as error:
         msg = "PostgreSQL needs a driver: pip install optuna-nb[postgres]"
@@ -142,7 +160,16 @@ def server_records(url: str) -> ServerRecords:
     except sqlalchemy.exc.ArgumentError as error:
         msg = "the storage URL cannot be read: write postgresql+psycopg://USER@HOST/DATABASE"
         raise StorageError(msg, code="NB501") from error
+    if own:
+        sqlalchemy.event.listen(engine, "connect", _be_patient)
     return ServerRecords(engine)
+
+
+def _be_patient(raw: Any, _: object) -> None:
+    cursor = raw.cursor()
+    cursor.execute(PATIENCE)
+    cursor.close()
+    raw.commit()  # else the pool would take it back
 
 
 def explain(where: Path | Place, reason: str) -> str:

@@ -21,7 +21,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import StorageTroubleError
-from optuna_nb.storage.database import translated
+from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import StudyMemory, changed
@@ -349,12 +349,12 @@ class StudyStorage(BaseStorage):
     # From ids to memories
 
     def _query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self.database.lock, translated(self.database.path):
-            return self.database.connection.execute(sql, parameters).fetchall()
+        with reading(self.database) as connection:
+            return connection.execute(sql, parameters).fetchall()
 
     def _data_version(self) -> int | str:
-        with self.database.lock, translated(self.database.path):
-            return data_version(self.database.connection)
+        with reading(self.database) as connection:
+            return data_version(connection)
 
     def _check_study(self, study_id: int) -> None:
         if not self._query("SELECT 1 FROM studies WHERE study_id = ?", study_id):
@@ -373,8 +373,8 @@ class StudyStorage(BaseStorage):
         memory = self._read.get(study_id)
         if memory is None:
             self._check_study(study_id)
-            with self.database.lock, translated(self.database.path):
-                memory = self._read[study_id] = load_study(self.database.connection, study_id)
+            with reading(self.database) as connection:
+                memory = self._read[study_id] = load_study(connection, study_id)
         return memory
 
     def _memory_of_trial(self, trial_id: int) -> StudyMemory:

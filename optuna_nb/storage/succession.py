@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from optuna_nb.records import StudyState
 from optuna_nb.storage import lease, live
+from optuna_nb.storage.database import reading
 from optuna_nb.storage.memory import changed, running_trial
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def _next_number(memory: StudyMemory) -> int:
 
 def retried_trials(database: StudyDatabase, study_id: int) -> list[int]:
     """Return the numbers of the trials that are to run again, as a kernel died in them."""
-    with database.lock:
-        rows = database.connection.execute(
+    with reading(database) as connection:
+        rows = connection.execute(
             "SELECT number FROM trial_deaths AS deaths WHERE study_id = ? AND NOT EXISTS"
             " (SELECT 1 FROM trials WHERE trials.study_id = deaths.study_id"
             " AND trials.number = deaths.number) ORDER BY number",

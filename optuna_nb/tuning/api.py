@@ -19,13 +19,15 @@ from optuna_nb.tuning.background import Background
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
 from optuna_nb.tuning.naming import check_name
-from optuna_nb.tuning.resume import prepare
+from optuna_nb.tuning.resume import check_directions, prepare
 from optuna_nb.tuning.work import Work
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from optuna_nb.records import Objective, RecordsFound, TuneOptions
+
+_OF_A_RUN = ("sampler", "pruner", "batch", "jobs", "executor", "durability", "timeout")
 
 _logger = logging.getLogger("optuna_nb")
 
@@ -89,21 +91,39 @@ def _is_newest(study_name: str, options: TuneOptions) -> bool:
 def _already_running(name: str, other: Background, options: TuneOptions) -> StudyHandle | None:
     """Tell a run of this kernel what is asked for now; None where it hears of it no more."""
     handle = StudyHandle(name, options.storage, starter=start)
+    snapshot = handle.snapshot()
+    check_directions(name, snapshot.directions, options)
     if options.more is not None:
         handle.more(options.more)
     elif options.trials not in (None, other.control.target) and not other.control.set_target(options.trials):
         return None
     target = other.control.target
-    done = handle.snapshot().done
+    done = snapshot.done
     of = "" if target is None else f" of {target}"
     handle.note = f"{name} is running already: {done}{of} done"
     if other.control.takes_no_more and done != target:  # its timeout has come
         handle.note = f"{name} is ending, {done}{of} done: run the cell again after that to go on"
     if advice := advice_on_volatile(other.objective.fingerprint):
         handle.note += f"; {advice}"
-    if options.fix is not None and dict(options.fix) != dict(other.options.fix or {}):
-        handle.note += "; --fix counts from the next run on: %tune stop it and run the cell again"
+    if changed := _changed_flags(options, other.options):
+        verb = "counts" if len(changed) == 1 else "count"
+        handle.note += (
+            f"; {', '.join(changed)} {verb} from the next run on: %tune stop it and run the cell again"
+        )
     return handle
+
+
+def _changed_flags(asked: TuneOptions, running: TuneOptions) -> list[str]:
+    """Name the flags that a run does not change while it goes on."""
+
+    def word(value: object) -> object:  # two samplers of one kind may well be the same
+        return value if value is None or isinstance(value, (str, int, float)) else type(value)
+
+    changed = [
+        f"--{name}" for name in _OF_A_RUN if word(getattr(asked, name)) != word(getattr(running, name))
+    ]
+    is_fixed_anew = asked.fix is not None and dict(asked.fix) != dict(running.fix or {})
+    return [*changed, *(["--fix"] if is_fixed_anew else [])]
 
 
 def load(name: str, storage: str) -> StudyHandle:
@@ -226,10 +246,11 @@ def delete_records(storage: str, found: RecordsFound, *, with_study: bool) -> No
 
 
 def list_studies(storage: str) -> pd.DataFrame:
-    """Return one row a study, newest first: name, done, target, state, metric, created_at."""
+    """Return one row a study, newest first: name, state, done, target, metric, created_at (UTC)."""
     import pandas as pd
 
     with contextlib.closing(open_read_only(storage)) as connection:
         rows = versions.list_all(connection)
     columns = ["name", "state", "done", "target", "metric", "created_at"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(created_at=pd.to_datetime(table["created_at"], utc=True))

@@ -92,7 +92,11 @@ class Background:
 
     def _tell(self) -> None:
         while self._listeners:
-            self._listeners.pop()()
+            try:
+                listener = self._listeners.pop()
+            except IndexError:  # another thread has taken the last one
+                return
+            listener()
 
     def shut_down(self, seconds: float = JOIN_SECONDS) -> None:
         """Stop as the process ends; let go of the study if a trial takes too long."""

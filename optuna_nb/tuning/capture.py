@@ -22,7 +22,7 @@ import logging
 import sys
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
@@ -227,6 +227,13 @@ def _swap_handler_streams(stream: TextIO | None, proxy: TextIO | None) -> None:
             if not isinstance(handler, logging.StreamHandler):
                 continue
             if proxy is None and isinstance(handler.stream, _StreamProxy):
-                handler.setStream(handler.stream._stream)  # noqa: SLF001
+                _set_stream(handler, handler.stream._stream)  # noqa: SLF001
             elif proxy is not None and handler.stream is stream:
-                handler.setStream(proxy)
+                _set_stream(handler, proxy)
+
+
+def _set_stream(handler: logging.StreamHandler[TextIO], stream: TextIO) -> None:
+    """Give a handler another stream, also where the one that it has is closed."""
+    with suppress(ValueError):
+        handler.flush()
+    handler.stream = stream

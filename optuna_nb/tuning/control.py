@@ -43,11 +43,6 @@ class Control:
         """Whether the run ends, whatever is asked of it now."""
         return self._closed or self._stopping.is_set()
 
-    @property
-    def stopping(self) -> threading.Event:
-        """Set once the study is to stop."""
-        return self._stopping
-
     def pause(self) -> None:
         """Start no new trial until ``resume``."""
         with self._changed:

@@ -46,6 +46,4 @@ def note_end(study: TunedStudy, storage: StudyStorage, sampler: BaseSampler) -> 
 
 def _ends(study: TunedStudy) -> list[tuple[int, dict[str, Any]]]:
     stored = study._storage.get_study_system_attrs(study._study_id).get(ATTRIBUTE, [])  # noqa: SLF001
-    if isinstance(stored, int):  # as it was noted once
-        return [(stored, {})]
     return [(count, end) for count, end in stored]

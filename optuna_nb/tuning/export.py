@@ -60,7 +60,8 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     path = path_of(target)
     kind = path.suffix.lower()
     if kind not in KINDS:
-        msg = f"{target}: the end of the name says what to write, one of {', '.join(KINDS)}"
+        kinds = f"{', '.join(KINDS)}, or in a notebook .html"
+        msg = f"{target}: the end of the name says what to write, one of {kinds}"
         raise InvalidOptionError(msg, code="NB511")
     if top is not None and top < 1:
         msg = f"top={top}: give how many trials to write, at least 1"
@@ -110,7 +111,9 @@ def describe(study: StudyCopy, *, pareto: bool = False, top: int | None = None) 
     ranked = best if pareto else _ranked(finished, directions, best)
     ranks = {trial.number: i for i, trial in enumerate(ranked, start=1)}
     shown = ranked if pareto or top is not None else sorted(finished, key=lambda trial: trial.number)
-    names = study.system_attrs.get(METRIC_NAMES) or _value_names(len(directions))
+    names = study.system_attrs.get(METRIC_NAMES) or ()
+    if len(set(names)) < len(directions):  # Optuna takes one name twice
+        names = _value_names(len(directions))
     return {
         "study": study.name,
         "directions": directions,
@@ -163,7 +166,8 @@ def table(document: Mapping[str, Any]) -> pd.DataFrame:
         row: dict[str, Any] = {}
         for key, value in trial.items():
             if isinstance(value, dict):
-                row |= {f"{key}_{name}": _cell(item) for name, item in value.items()}
+                read = _cell if key == "params" else _number_or_cell
+                row |= {f"{key}_{name}": read(item) for name, item in value.items()}
             else:
                 row[key] = value
         rows.append(row)
@@ -191,9 +195,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(names, key=place) or _FIRST
 
 
+def _number_or_cell(value: Any) -> Any:
+    """Read a number back that JSON has no word for; a parameter of that text is a choice."""
+    return float(value) if value in ("inf", "-inf", "nan") else _cell(value)
+
+
 def _cell(value: Any) -> Any:
-    if value in ("inf", "-inf", "nan"):
-        return float(value)
     return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 

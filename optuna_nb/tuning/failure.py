@@ -17,37 +17,59 @@ _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def one_line(error: BaseException, number: int) -> str:
-    """Name the trial, the error, and the line of the user's code that raised it."""
+def one_line(error: BaseException, number: int, *, logged: bool = False) -> str:
+    """Name the trial, the error, and the line of the user's code that raised it; the log may have more."""
     if isinstance(error, OptunaNBError):
         text = f"trial {number} failed: {error.in_one_line()}"
     else:
         text = f"trial {number} failed: {type(error).__name__}: {first_line(error)}"
-    where = user_frame(error)
-    if where is None:
-        return text
-    line_number, source = where
-    return f"{text} (line {line_number}: {source})" if source else f"{text} (line {line_number})"
+    where = _where(error)
+    more = "; the Log tab has all of it" if logged and "\n" in message(error).strip() else ""
+    return storable(f"{text} ({where}){more}" if where else f"{text}{more}")
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message."""
-    return str(error).strip().split("\n", 1)[0]
+    return message(error).strip().split("\n", 1)[0]
 
 
-def user_frame(error: BaseException) -> tuple[int, str] | None:
-    """Return number and text of the innermost line that the user wrote."""
+def message(error: BaseException) -> str:
+    """Return what an error says, also where its own class cannot."""
+    try:
+        return storable(str(error))
+    except Exception:  # noqa: BLE001 - whatever the user's class raises
+        return "its text cannot be read"
+
+
+def storable(text: str) -> str:
+    """Write as escapes what no database takes: halves of characters, as in names of files."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _where(error: BaseException) -> str:
+    """Name the line of the objective and, where that is elsewhere, the innermost one that the user wrote."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _is_library(frame.filename)]
     if not own:
-        return None
-    last = own[-1]
-    number = last.lineno or 0
-    return number, (last.line or linecache.getline(last.filename, number)).strip()
+        return ""
+    first = next((it for it in reversed(own) if it.filename == own[0].filename), own[0])
+    inner = "" if own[-1] is first else f"; in {own[-1].name}, {_line(own[-1])}"
+    return _line(first) + inner
+
+
+def _line(frame: traceback.FrameSummary) -> str:
+    number = frame.lineno or 0
+    source = (frame.line or linecache.getline(frame.filename, number)).strip()
+    return f"line {number}: {source}" if source else f"line {number}"
 
 
 def _is_library(filename: str) -> bool:
     return filename.startswith((_PACKAGE, *_LIBRARIES, "<frozen"))
+
+
+def log_text(printed: str, error: BaseException | None) -> str:
+    """Return what a trial printed and, where it failed, its whole traceback."""
+    return storable(printed + (full_text(error) if error is not None else ""))
 
 
 def full_text(error: BaseException) -> str:

@@ -40,6 +40,7 @@ from optuna_nb.tuning.wrapping import functions_behind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_MOST_CHANGES = 5  # that are named
 _NOT_DATA = frozenset(
     [
         *("trial", "In", "Out", "exit", "quit", "get_ipython", "_", "__", "___"),
@@ -77,11 +78,17 @@ def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
 
 
 def describe_change(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Say in one line what differs between two fingerprints: ``"cell changed; data y is new"``."""
+    """Say in one line what differs between two fingerprints: ``"cell changed; data y is new"``.
+
+    Of many differences, as between two objectives of one name, the first are named.
+    """
     changed = [f"{part} changed" for part in new if part in old and not _is_same(old[part], new[part])]
     added = [f"{part} is new" for part in new if part not in old]
     gone = [f"{part} is gone" for part in old if part not in new]
-    return "; ".join([*changed, *added, *gone]) or "nothing changed"
+    said = [*changed, *added, *gone]
+    if len(said) > _MOST_CHANGES:
+        said = [*said[: _MOST_CHANGES - 1], f"{len(said) - _MOST_CHANGES + 1} more changes"]
+    return "; ".join(said) or "nothing changed"
 
 
 def matches(old: Mapping[str, str], new: Mapping[str, str]) -> bool:

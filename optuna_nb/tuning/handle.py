@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import (
@@ -130,8 +131,8 @@ class StudyHandle:
             InvalidOptionError: If ``n`` is not positive, or this kernel does not know the study's code.
             LockedStudyError: If it is stopping, as for :meth:`resume`.
         """
-        if n < 1:
-            msg = f"more={n}: give the number of trials to add, at least 1"
+        if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
+            msg = f"more={n!r}: give the number of trials to add, at least 1"
             raise InvalidOptionError(msg, code="NB104")
         own = self._background()
         if own is not None and own.is_running:

@@ -10,7 +10,7 @@ from optuna_nb.errors import InvalidOptionError
 RESERVED = (
     *("list", "show", "wait", "pause", "resume", "stop", "best", "trials", "runs", "delete"),
     *("compare", "plot", "export", "refine", "enqueue", "rename", "dashboard", "import", "doctor"),
-    *("push", "pull", "explain"),
+    *("push", "pull", "explain", "trust"),
 )
 _LONGEST_NAME = 500  # Optuna's column takes 512, and a version comes behind
 

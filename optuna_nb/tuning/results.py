@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.samplers import BruteForceSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from optuna_nb.tuning import failure
 from optuna_nb.tuning.ranking import is_feasible, pareto_set, rank
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def summarise(
         "all_results": [_entry(i, trial) for i, trial in enumerate(ranked[:TOP], start=1)],
     }
     if error is not None:
-        results["error"] = str(error)
+        results["error"] = error if isinstance(error, str) else failure.message(error)
         results["error_type"] = error if isinstance(error, str) else type(error).__name__
     return None if best is None else as_python(best.params), results
 
@@ -95,8 +96,10 @@ def closing_line(
             (max if direction == "maximize" else min)(trial.values[i] for trial in best)
             for i, direction in enumerate(directions)
         ]
-        named = [f"{names[i] if names else f'value {i + 1}'} {top:.6g}" for i, top in enumerate(tops)]
+        named = [f"{names[i] if names else f'objective {i}'} = {top:.6g}" for i, top in enumerate(tops)]
         parts.append(f"Pareto set of {len(best)}, best {', '.join(named)}")
+    if complete and not any(trial.params for trial in trials):
+        parts.append("no trial asked for a parameter, as trial.suggest_int('depth', 2, 8) does")
     return ", ".join(parts)
 
 

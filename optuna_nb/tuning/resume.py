@@ -19,6 +19,7 @@ from optuna.trial import TrialState, create_trial
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
+from optuna_nb.storage.database import reading
 from optuna_nb.storage.rows import FIXED_PARAMS
 from optuna_nb.tuning import fixing, volatile
 from optuna_nb.tuning.fingerprint import describe_change, matches
@@ -27,7 +28,7 @@ from optuna_nb.tuning.ranking import rank
 from optuna_nb.tuning.reseeding import own_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from optuna.trial import FrozenTrial
 
@@ -72,12 +73,7 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
     if found is None:
         return _begin(storage, objective, options, None)
     directions = _stored_directions(storage, found.study_id)
-    if options.user_directions and list(options.directions) != directions:
-        msg = (
-            f"{found.study_name} is to {' and '.join(directions)}, not {' and '.join(options.directions)}:"
-            " leave the direction out, or choose another name"
-        )
-        raise DirectionMismatchError(msg, code="NB405")
+    check_directions(found.study_name, directions, options)
     if found.version == 0:  # adopted for ever: what is refused later must not have bound it to this code
         fixing.check(storage.get_all_trials(found.study_id, deepcopy=False), options.fix or {})
         return _owning(storage, found, partial(_adopt, storage, objective, options, found))
@@ -97,6 +93,20 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
     return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
 
 
+def check_directions(study_name: str, directions: Sequence[str], options: TuneOptions) -> None:
+    """Refuse directions that a user names and a study does not have.
+
+    Raises:
+        DirectionMismatchError: One line with both.
+    """
+    if options.user_directions and list(options.directions) != list(directions):
+        msg = (
+            f"{study_name} is to {' and '.join(directions)}, not {' and '.join(options.directions)}:"
+            " leave the direction out, or choose another name"
+        )
+        raise DirectionMismatchError(msg, code="NB405")
+
+
 def _owning(storage: StudyStorage, found: VersionRecord, go_on: Callable[[Ledger], Prepared]) -> Prepared:
     """Take the lease for what follows, and give it back if that fails."""
     ledger = storage.acquire(found.study_id)
@@ -109,8 +119,7 @@ def _owning(storage: StudyStorage, found: VersionRecord, go_on: Callable[[Ledger
 
 def _find(storage: StudyStorage, objective: Objective, options: TuneOptions) -> VersionRecord | None:
     """Return the version that was asked for, else the one that this very code made, else the newest."""
-    with storage.database.lock:
-        connection = storage.database.connection
+    with reading(storage.database) as connection:
         if options.going_on is not None:
             return versions.find_exactly(connection, options.going_on)
         newest = versions.find(connection, options.name)
@@ -240,8 +249,7 @@ def _begin(
 
 def _next_number(storage: StudyStorage, base_name: str) -> int:
     """Return the number of the next version; a name that somebody else took is passed over."""
-    connection = storage.database.connection
-    with storage.database.lock:
+    with reading(storage.database) as connection:
         newest = versions.find(connection, base_name)
         number = 1 if newest is None else newest.version + 1
         while versions.find(connection, versions.study_name(base_name, number)) is not None:

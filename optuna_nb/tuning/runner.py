@@ -53,6 +53,7 @@ class RunEnd:
     error: BaseException | None
     seconds: float  # of tuning in this run, pauses left out
     n_trials: int  # finished in this run
+    log: str = ""  # of the trial that ended it, and that is not kept
 
 
 class Runner:
@@ -106,7 +107,7 @@ class Runner:
         self._in_flight = self._failures = self._n_trials = 0
         self._is_first = True  # no trial of this run has finished
         self._error: BaseException | None = None
-        self._note = ""
+        self._note = self._log = ""
         self._trouble = ""
         self._waits_for = ""  # what keeps every trial from running just now
         self._began = time.monotonic()
@@ -139,7 +140,7 @@ class Runner:
         state = self._final_state()
         if state is not StudyState.FAILED:
             self._note = "; ".join(filter(None, (self._note, self._summary())))
-        return RunEnd(state, self._note, self._error, self._seconds(), self._n_trials)
+        return RunEnd(state, self._note, self._error, self._seconds(), self._n_trials, self._log)
 
     def _write_rest(self) -> None:
         """Write what waits with ``pooled`` and ``end``, also after an error."""
@@ -299,12 +300,13 @@ class Runner:
             self._note = f"stopped now: trial {trial.number} was dropped and its number is free"
             self._storage.forget_trial(trial._trial_id)
             return
+        text = failure.log_text(log.text(), None if pruned else error) if self._keep_log else ""
         if error is not None and not pruned:
             self._failures += 1
-            self._note = failure.one_line(error, trial.number)
+            self._note = failure.one_line(error, trial.number, logged=self._keep_log)
             if not (self._any_success or isinstance(error, WorkerLostError)):
                 # a mistake in the cell: the number stays free for the next try
-                self._error = error
+                self._error, self._log = error, text
                 self._storage.forget_trial(trial._trial_id)
                 return
             if self._failures >= FAILURES_IN_A_ROW:
@@ -313,11 +315,10 @@ class Runner:
         else:
             self._failures = 0
             self._any_success = True
-            self._note = ""
-        if self._keep_log:
-            traceback = failure.full_text(error) if error is not None and not pruned else ""
-            text = (log.text() + traceback).encode("utf-8", "backslashreplace")  # lone surrogates
-            self._ledger.logs[trial._trial_id] = text.decode()
+            if self._error is None:
+                self._note = ""
+        if text:
+            self._ledger.logs[trial._trial_id] = text
         self._done += 1
         self._n_trials += 1
         self._ledger.progress = self._progress(self._state())

@@ -125,6 +125,8 @@ def _as_parts(value: Any) -> list[Any] | None:
 
 
 def _read_number(value: Any, what: str) -> float:
+    if isinstance(value, np.ma.MaskedArray) and value.ndim == 0 and np.ma.getmaskarray(value):
+        value = math.nan  # as the mean of rows that are all masked
     if hasattr(type(value), "__array__") and not isinstance(value, np.generic) and np.ndim(value) == 0:
         value = (value.detach() if hasattr(value, "detach") else np.asarray(value)).item()
     if isinstance(value, _BOOLS):

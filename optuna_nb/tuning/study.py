@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import optuna
 from optuna.trial import Trial
@@ -49,6 +49,11 @@ class TunedStudy(optuna.Study):
         if trial._fixed_params:  # noqa: SLF001 - Optuna has no public name for it
             trial.__class__ = QueuedTrial  # Study.ask names the class itself
         return trial
+
+    def optimize(self, *_args: object, **_kwargs: object) -> NoReturn:
+        """Refuse, as Optuna does, that a trial runs the study that it is one of."""
+        msg = "Nested invocation of `Study.optimize` method isn't allowed."
+        raise RuntimeError(msg)
 
     def stop(self) -> None:
         """Start no further trial: the grid is used up, or the objective says so."""

@@ -217,6 +217,8 @@ class Work:
         baseline = self._baseline(trials)
         if baseline is not None:  # beside the tuned score
             results["baseline_score"] = next(iter(baseline.metrics.values()))
+        if end.log:
+            results["log"] = end.log
         status = "failed" if end.state in (StudyState.FAILED, StudyState.INTERRUPTED) else "completed"
         runs.end_run(
             self.storage.database,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
@@ -19,6 +20,7 @@ from harness.record_bases import new_database
 from harness.servers import Server, wait_for_trials
 from optuna_nb.errors import StorageError, StorageTroubleError
 from optuna_nb.storage.dialect import is_connected
+from optuna_nb.storage.server import server_records
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.storage.writer import Progress
 
@@ -139,6 +141,18 @@ def test_a_commit_that_was_not_answered_is_asked_about_and_no_trial_is_written_t
         (2, 3.0),
     ]
     assert [type(one) for one in told] == [type(told[0]), type(None)]
+
+
+def test_records_are_as_patient_as_studies_and_hear_what_a_url_says(url):
+    patience = {
+        "lock_timeout": "20s", "idle_in_transaction_session_timeout": "1min", "tcp_keepalives_idle": "10",
+        "application_name": "mine",
+    }  # fmt: skip
+    with contextlib.closing(server_records(f"{url}?application_name=mine")) as server:
+        for _ in range(2):  # also once the pool has taken the connection back
+            with server.records() as connection:
+                found = {name: connection.exec_driver_sql(f"SHOW {name}").scalar() for name in patience}
+            assert found == patience
 
 
 def test_what_cannot_be_written_now_is_said_to_be_passing(url):

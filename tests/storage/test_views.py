@@ -6,14 +6,15 @@ import shutil
 import sqlite3
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
 
 from optuna_nb.errors import FileGoneError, StorageError, StudyNotFoundError
-from optuna_nb.records import Objective, StudyState, TrialOutcome, TuneOptions
+from optuna_nb.records import Objective, StudyState, TrialOutcome, TrialView, TuneOptions
 from optuna_nb.storage import views
-from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.reader import Reader, rate
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api
 from optuna_nb.tuning.observer import trial_event
@@ -308,3 +309,31 @@ def test_the_file_alone_is_whole_when_a_run_ends_beside_an_open_view(tmp_path, i
         snapshot = reader.snapshot()
     assert [trial.number for trial in snapshot.trials] == list(range(12))
     assert not snapshot.state.is_active
+
+
+def trials_at(*spans):
+    begin = datetime(2025, 1, 1, tzinfo=UTC)
+    return [
+        TrialView(n, TrialOutcome.COMPLETE, (0.0,), {}, *(begin + timedelta(seconds=at) for at in span))
+        for n, span in enumerate(spans)
+    ]
+
+
+def test_the_rate_leaves_out_the_time_in_which_no_trial_was_in_flight():
+    steady = trials_at(*((2 * n, 2 * n + 2) for n in range(10)))
+    assert rate(steady) == pytest.approx(0.5)
+    paused = trials_at(*((2 * n + 3600 * (n > 5), 2 * n + 2 + 3600 * (n > 5)) for n in range(10)))
+    assert rate(paused) == pytest.approx(0.5, rel=0.01)
+
+
+def test_the_rate_of_several_jobs_is_that_of_all_and_one_long_trial_is_no_pause():
+    two = [(2 * (n // 2), 2 * (n // 2) + 2) for n in range(12)]
+    paused = [(a + 600 * (a > 5), b + 600 * (a > 5)) for a, b in two]
+    assert rate(trials_at(*two)) == pytest.approx(1.1)
+    assert rate(trials_at(*paused)) == pytest.approx(1.1, rel=0.02)
+    assert rate(trials_at((0, 1), (1, 61), (61, 62))) == pytest.approx(2 / 61)
+
+
+@pytest.mark.parametrize("spans", [[], [(0, 1)], [(0, 0), (0, 0)]])
+def test_there_is_no_rate_before_time_has_passed(spans):
+    assert rate(trials_at(*spans)) is None

@@ -139,6 +139,23 @@ def test_a_log_handler_made_before_the_first_trial_writes_to_the_log_too(streams
             logger.removeHandler(handler)
 
 
+def test_a_log_handler_whose_stream_was_closed_meanwhile_does_no_harm():
+    err = io.TextIOWrapper(io.BytesIO())
+    with contextlib.redirect_stderr(err):
+        handler = logging.StreamHandler()
+        logging.root.addHandler(handler)
+        try:
+            with capture.trial_log():
+                assert handler.stream is not err
+            err.close()
+            capture.uninstall()
+            assert handler.stream is err
+            with capture.trial_log():
+                assert handler.stream is not err
+        finally:
+            logging.root.removeHandler(handler)
+
+
 def test_a_long_log_keeps_its_head_and_its_tail_and_says_what_is_missing():
     with capture.trial_log(limit=20) as log:
         print("0123456789", end="")

@@ -211,6 +211,16 @@ class TestExecutorContract:
             min(t.value for t in trials[:n]) for n in (1, 2, 3)
         ]
 
+    def test_a_trial_cannot_tune_the_study_that_it_is_one_of(self, tune):
+        def nests(trial):
+            with pytest.raises(
+                (RuntimeError, AttributeError), match=r"Nested invocation|not there on a worker"
+            ):
+                trial.study.optimize(lambda _: 0.0, n_trials=1)
+            return trial.suggest_float("x", 0, 1)
+
+        assert len(tune(nests, trials=2).wait().study.trials) == 2
+
     def test_a_question_to_the_study_is_answered_where_the_study_is(self, tune):
         def asks(trial):
             try:

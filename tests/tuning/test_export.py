@@ -100,6 +100,23 @@ def test_a_table_spells_out_lists_and_mixed_choices(several, tmp_path):
     assert {"values_value_0", "values_value_1", "params_kind", "constraints_enough"} <= set(frame.columns)
 
 
+def test_a_choice_that_reads_like_an_infinity_stays_a_text(options, tmp_path):
+    handle = api.start(make(lambda t: len(t.suggest_categorical("kind", ["inf", "nan"]))), options).wait()
+    handle.export(tmp_path / "s.csv")
+    assert set(pd.read_csv(tmp_path / "s.csv", keep_default_na=False)["params_kind"]) == {"inf", "nan"}
+
+
+def test_two_objectives_of_one_name_are_two_columns(options, tmp_path):
+    objective = make(lambda trial: (trial.suggest_float("x", 0, 1), 9.0))
+    handle = api.start(objective, replace(options, directions=("minimize",) * 2)).wait()
+    with pytest.warns(optuna.exceptions.ExperimentalWarning):
+        handle.study.set_metric_names(["loss", "loss"])  # as plain Optuna lets its user
+    handle.export(tmp_path / "s.csv")
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert list(table["values_value_0"]) == [trial.params["x"] for trial in handle.study.trials]
+    assert set(table["values_value_1"]) == {9.0}
+
+
 def test_a_csv_holds_nothing_that_a_spreadsheet_takes_for_a_formula(options, tmp_path):
     formula = "=cmd|' /C calc'!A0"
     handle = api.start(

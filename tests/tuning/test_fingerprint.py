@@ -726,3 +726,7 @@ def test_a_change_is_told_in_one_line():
     new = {"cell": "2", "def helper": "1", "data X": "2", "data y": "1"}
     assert describe_change(old, new) == "cell changed; data X changed; data y is new; data z is gone"
     assert describe_change(old, old) == "nothing changed"
+    many = {f"data x{n}": "1" for n in range(6)}
+    assert describe_change({}, many) == "; ".join(
+        [f"data x{n} is new" for n in range(4)] + ["2 more changes"]
+    )

@@ -107,6 +107,12 @@ def test_infinity_is_a_score(value):
         pytest.param(
             ([1.0, math.nan], 1), TWO, ["fold 2 of value 1 of the score is NaN"], id="NaN in a fold of one"
         ),
+        pytest.param(np.ma.masked, ONE, ["the score is NaN"], id="masked"),
+        pytest.param(
+            np.ma.masked_invalid([math.nan]).mean(), ONE, ["the score is NaN"], id="mean of nothing"
+        ),
+        pytest.param([np.ma.masked, 4.0], ONE, ["fold 1 of the score is NaN"], id="masked fold"),
+        pytest.param((1.0, np.ma.masked), TWO, ["value 2 of the score is NaN"], id="masked value"),
         pytest.param(True, ONE, ["is True", "return the number"], id="bool"),
         pytest.param(np.True_, ONE, ["no number"], id="numpy bool"),
         pytest.param([True, False], ONE, ["fold 1"], id="bools"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +16,12 @@ from pathlib import Path
 import optuna
 import pytest
 
-from optuna_nb.errors import StorageError
+from harness.waiting import until
+from optuna_nb.errors import ObjectiveError, StorageError
 from optuna_nb.records import Objective, StudyState, TuneOptions
 from optuna_nb.storage import database, ledger
+from optuna_nb.storage.reader import Reader
+from optuna_nb.storage.server import identity
 from optuna_nb.tuning import api, background
 
 OBJECTIVE = Objective(lambda trial: trial.suggest_float("x", 0, 1), "x", {"cell": "1"})
@@ -175,3 +180,93 @@ print([handle.best_params, handle.best_value, len(study.trials), study.user_attr
     closed.chmod(0o755)
     assert out.stdout.strip().endswith(repr(expected)), out.stderr
     assert out.stderr.count("so .study is a copy; what is changed in it is not kept") == 1
+
+
+@pytest.mark.parametrize("durability", ["trial", "pooled", "end"])
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_an_error_whose_text_no_database_takes_fails_its_trial_alone(options, durability, jobs):
+    class UnspeakableError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def sometimes(trial):
+        if trial.number == 3:
+            raise ValueError("cannot read img_\udcff.png")
+        if trial.number == 5:
+            raise UnspeakableError
+        return trial.suggest_float("x", 0, 1)
+
+    options = replace(options, trials=8, durability=durability, jobs=jobs)
+    handle = api.start(Objective(sometimes, "x", {"cell": "1"}), options).wait()
+    failed = [t.number for t in handle.study.trials if t.state.name == "FAIL"]
+    assert (handle.snapshot().done, failed) == (8, [3, 5])
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("cannot read img_\udcff.png"), ValueError("fits failed\nbecause")]
+)
+def test_the_log_of_a_first_trial_that_fails_is_with_the_run(options, error):
+    def broken(trial):
+        print("looked at", trial.number)
+        raise error
+
+    handle = api.start(Objective(broken, "x", {"cell": "1"}), options)
+    with pytest.raises(ObjectiveError) as caught:
+        handle.wait()
+    assert ("the Log tab has all of it" in str(caught.value)) == ("\n" in str(error))
+    (run,) = Reader(options.storage, "s@1").runs()
+    first, *_, last = run.log.strip().splitlines()
+    assert (first, "ValueError" in run.log, "raise error" in run.log) == ("looked at 0", True, True)
+    assert last.endswith(("img_\\udcff.png", "because"))
+
+
+def test_what_can_never_be_written_does_not_keep_its_study_for_ever(options, monkeypatch):
+    def cannot(*_):
+        raise ValueError("no file takes this")
+
+    monkeypatch.setattr(ledger.Ledger, "flush", cannot)
+    handle = api.start(OBJECTIVE, replace(options, durability="end"))
+    with pytest.raises(ValueError, match="no file takes this"):
+        handle.wait()
+    monkeypatch.undo()
+    assert api.start(OBJECTIVE, replace(options, trials=7)).wait().snapshot().done == 7
+
+
+def test_a_run_that_loses_its_study_in_mid_trial_says_to_whom(options, tmp_path):
+    taken = threading.Event()
+
+    def slow(trial):
+        with contextlib.closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+            other.execute("UPDATE study_status SET token = token + 1")
+        assert taken.wait(20)
+        return trial.suggest_float("x", 0, 1)
+
+    handle = api.start(Objective(slow, "x", {"cell": "1"}), options)
+    run = background.find(identity(options.storage), "s@1")
+    until(lambda: run.control.is_stopping, 20)
+    taken.set()
+    with pytest.raises(ObjectiveError, match="another kernel owns this study now"):
+        handle.wait()
+
+
+def test_a_lock_is_waited_for_in_mid_trial_where_there_is_no_write_ahead_log(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(
+        database, "use_log", lambda connection, *_: str(connection.execute("PRAGMA journal_mode=DELETE"))
+    )
+    locked = threading.Event()
+
+    def slow(trial):
+        if trial.number == 1:
+            assert locked.wait(20)
+        return trial.suggest_float("x", 0, 1)
+
+    handle = api.start(Objective(slow, "x", {"cell": "1"}), replace(options, trials=3))
+    until(lambda: handle.snapshot().live, 20)  # from here on the keeper only reads
+    with contextlib.closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None, timeout=20)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(1.0)  # several looks of the keeper
+        locked.set()
+        time.sleep(0.5)
+        other.execute("ROLLBACK")
+    assert handle.wait().snapshot().state is StudyState.COMPLETED

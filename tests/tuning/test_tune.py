@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import optuna
 import pytest
@@ -279,15 +280,16 @@ def test_a_pruned_trial_counts_as_done(options):
 
 
 def test_pause_holds_the_next_trial_back_until_resume(options):
-    gate = threading.Semaphore(0)
+    gate, begun = threading.Semaphore(0), []
 
     def gated(trial):
+        begun.append(trial.number)
         gate.acquire()
         return square(trial)
 
     handle = api.start(make(gated), options)
     gate.release(3)
-    until(lambda: handle.snapshot().done == 3, 10)
+    until(lambda: handle.snapshot().done == 3 and len(begun) == 4, 10)
     handle.pause()
     gate.release(20)
     until(lambda: handle.snapshot().state is StudyState.PAUSED, 10)
@@ -372,11 +374,35 @@ def test_idle_jobs_hear_of_more_trials_while_others_are_in_flight(options):
     assert handle.wait().snapshot().done == 10
 
 
+def test_what_a_run_does_not_take_up_is_said_and_other_directions_are_refused(options):
+    gate = threading.Event()
+    gated = make(lambda trial: gate.wait(20) and square(trial))
+    first = api.start(gated, options)
+    asked = replace(options, sampler="random", jobs=4, fix={"x": 0.5})
+    note = "--sampler, --jobs, --fix count from the next run on: %tune stop it and run the cell again"
+    assert note in api.start(gated, asked).note
+    assert (
+        "--durability counts from the next run" in api.start(gated, replace(options, durability="end")).note
+    )
+    with pytest.raises(DirectionMismatchError, match="s@1 is to minimize, not maximize"):
+        api.start(gated, replace(options, directions=("maximize",), user_directions=True))
+    gate.set()
+    assert first.wait().snapshot().done == 10
+
+
+@pytest.mark.parametrize("n", [0, 2.5, "5", None, True])
+def test_a_number_of_trials_to_add_is_a_whole_one(options, n):
+    handle = api.start(make(), options).wait()
+    with pytest.raises(InvalidOptionError, match="give the number of trials to add"):
+        handle.more(n)
+
+
 def test_the_same_cell_run_twice_at_once_is_one_run(options):
     slow = make(lambda trial: time.sleep(0.02) or square(trial))
     first = api.start(slow, options)
     second = api.start(slow, options)
     assert "running already" in second.note
+    assert "from the next run" not in second.note
     second.wait()
     assert first.snapshot().done == 10
     assert len(first.runs) == 1
@@ -444,6 +470,14 @@ def test_a_plain_optuna_study_is_continued_under_its_own_name(options):
     handle = api.start(make(), options).wait()
     assert handle.name == "s"
     assert handle.snapshot().done == 10
+
+
+def test_the_list_says_when_a_study_was_made_and_in_which_zone(options):
+    optuna.create_study(study_name="plain", storage=options.storage)
+    assert api.list_studies(options.storage)["created_at"].isna().all()
+    before = datetime.now(UTC)
+    api.start(make(), replace(options, trials=2)).wait()
+    assert before <= api.list_studies(options.storage)["created_at"].max() <= datetime.now(UTC)
 
 
 def test_a_deleted_study_is_gone_with_its_versions_and_runs(options):
