@@ -66,14 +66,21 @@ class Prepared:
         direction: ``"minimize"`` or ``"maximize"``.
         metric: What the score is called.
         name: What the study is called where the user gives no name.
-        text: What was found and what will be searched, for people.
+        found: What the data are, for people.
+        search: What will be searched, likewise.
     """
 
     objective: Objective
     direction: str
     metric: str
     name: str
-    text: str
+    found: str
+    search: str
+
+    @property
+    def text(self) -> str:
+        """Both, one after the other."""
+        return f"{self.found}\n{self.search}"
 
 
 def prepare(options: AutotuneOptions) -> Prepared:
@@ -152,9 +159,13 @@ def prepare(options: AutotuneOptions) -> Prepared:
         finish=finish,
         refit=winner.model,
     )
-    text = "\n".join([*lines, space.describe()])
     return Prepared(
-        objective, metric.direction, metric.name, f"{learner.family}_tuning_seed_{options.seed}", text
+        objective,
+        metric.direction,
+        metric.name,
+        f"{learner.family}_tuning_seed_{options.seed}",
+        "\n".join(lines),
+        space.describe(),
     )
 
 
@@ -285,8 +296,7 @@ def _identity(
     splits = {**how, "holdout": options.holdout}
     settings = {
         "search space": [space.describe(), *(distribution_to_json(it.distribution) for it in space.params)],
-        "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)}
-        | ({"reading": 2} if learner.extra else {}),  # an estimator's own settings, as they count now
+        "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},
         "metric": [options.metric, learner.metric.speaks_labels] if callable(options.metric) else metric,
         "splits": {**splits, "seed": options.seed},
         "racing": options.race,

@@ -79,7 +79,9 @@ class CatBoostLearner(Learner):
         super().__init__(*args)
         self._check_categories(self.extra.get("cat_features"))
         self.extra = {
-            _ALIASES.get(name, name): value for name, value in self.extra.items() if name not in _OURS
+            plain: value
+            for name, value in self.extra.items()
+            if (plain := _ALIASES.get(name, name)) not in _OURS
         }
         self.defaults = {**DEFAULTS, **self.extra}
         self.baseline = {}
@@ -146,6 +148,7 @@ class CatBoostLearner(Learner):
         train, score = self._shared.get((fold, bins), partial(self._pools, fold, bins))
         rounds = values.pop("iterations", None)
         values = {name: value for name, value in values.items() if name not in _STOPPING}
+        values |= self._of_all_classes(fold, values)
         loss = values.get("loss_function") or _LOSS[self.problem.task]
         rates_itself = rounds is None and "learning_rate" not in values
         patience: Patience | None = None
@@ -232,6 +235,17 @@ class CatBoostLearner(Learner):
         if isinstance(given := values.get("class_weights"), dict):
             values["class_weights"] = self.problem.by_number(given)
         return values
+
+    def _of_all_classes(self, fold: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Say how many classes there are where the training rows of a fold lack one."""
+        y, classes = self.problem.y, self.problem.classes
+        if classes is None or len(present := np.unique(y[self.folds[fold].train])) == len(classes):
+            return {}
+        found: dict[str, Any] = {"classes_count": len(classes)}
+        if weights := values.get("class_weights"):  # CatBoost counts them off by the classes it meets
+            lacking = np.setdiff1d(np.arange(len(classes)), present)
+            found["class_weights"] = [weights[k] for k in (*present, *lacking)]
+        return found
 
     def _arguments(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
         values = {name: value for name, value in self._native(params).items() if name not in _STOPPING}

@@ -111,7 +111,7 @@ class Comparison:
             while len(alive) > 1 and not self._stopping:
                 going_on = [name for name in self._ranked() if name in alive and name not in self._stopped]
                 alive = going_on[: (len(alive) + 1) // 2]
-                left = self.total - sum(self._given.values())
+                left = max(0, self.total - sum(self._given.values()))  # openings may take more
                 part = left if len(alive) == 1 else left // 2
                 for name in alive:
                     if part // len(alive):
@@ -128,6 +128,8 @@ class Comparison:
         objective, options = self.entries[name]
         handle = self.starter(objective, replace(options, trials=self._given[name]))
         self.handles[name] = handle
+        if self._stopping:  # stop() came while the study started, and did not see its handle
+            handle.stop()
         handle.wait()
         own = background.find(identity(handle.storage), handle.study_name)
         if own is not None and own.control.is_stopping:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,22 @@ def make_folds(
         raise InvalidOptionError(
             "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
         )
-    return made, _describe(splitter, len(made))
+    _check_classes(problem, made)
+    return made, _describe(splitter, made, problem.n_rows)
+
+
+def _check_classes(problem: Problem, folds: Sequence[Fold]) -> None:
+    """Refuse a fold that has nothing to tell apart; what lacks one of many classes is wrong about it."""
+    if problem.classes is None:
+        return
+    for number, fold in enumerate(folds, 1):
+        known = problem.classes[np.unique(problem.y[fold.train])]
+        if len(known) == 1:
+            raise InvalidOptionError(
+                f"fold {number} of {len(folds)} learns from one class only, {known.tolist()[0]!r}: take fewer"
+                " folds, or others",
+                code="NB605",
+            )
 
 
 def _split(problem: Problem, by: Any) -> list[Fold]:
@@ -144,6 +158,12 @@ def split_holdout(problem: Problem, share: Any, seed: int) -> tuple[NDArray[np.i
         raise InvalidOptionError(
             f"--holdout {share:g} cannot be set apart: {str(error).splitlines()[0]}", code="NB605"
         ) from None
+    if problem.classes is not None and len(lost := np.setdiff1d(problem.y, problem.y[train])):
+        raise InvalidOptionError(
+            f"--holdout {share:g} leaves no row of class {problem.classes[lost].tolist()[0]!r} to learn from:"
+            " give another share or --seed",
+            code="NB605",
+        )
     return train, apart
 
 
@@ -181,14 +201,12 @@ def _one_split(problem: Problem, share: float, seed: int) -> Any:
     return kind(1, test_size=share, random_state=seed)
 
 
-def _describe(splitter: Any, count: int) -> str:
+def _describe(splitter: Any, folds: Sequence[Fold], n_rows: int) -> str:
+    count = len(folds)
     if splitter is None:
         return f"{count} splits of your own"
-    shuffled = getattr(splitter, "shuffle", None)
     name = type(splitter).__name__
     if isinstance(splitter, ms.BaseShuffleSplit) and count == 1:
-        return f"one split, {splitter.test_size:.0%} of the rows score ({name})"
-    known = inspect.getmodule(type(splitter)) is not None
-    return (
-        f"{count} {'fold' if count == 1 else 'folds'} of {name}{' (shuffled)' if shuffled and known else ''}"
-    )
+        return f"one split, {len(folds[0].score) / n_rows:.0%} of the rows score ({name})"
+    shuffled = " (shuffled)" if getattr(splitter, "shuffle", None) else ""
+    return f"{count} {'fold' if count == 1 else 'folds'} of {name}{shuffled}"

@@ -27,6 +27,13 @@ _ALIASES = {
     "mse": "neg_mean_squared_error",
     "mae": "neg_mean_absolute_error",
     "auc": "roc_auc",
+    "acc": "accuracy",
+    "roc": "roc_auc",
+    "ap": "average_precision",
+    "mape": "neg_mean_absolute_percentage_error",
+    "msle": "neg_mean_squared_log_error",
+    "rmsle": "neg_root_mean_squared_log_error",
+    "mcc": "matthews_corrcoef",
     "logloss": "neg_log_loss",
     "brier_score": "neg_brier_score",
 }
@@ -116,6 +123,16 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     Raises:
         InvalidOptionError: If there is no such metric, or it does not fit the problem.
     """
+    found = _find(metric, problem)
+    if problem.weights is not None and not _takes_weights(found.scorer):
+        raise InvalidOptionError(
+            f"{found.name} takes no sample_weight: leave the weights out, or take another --metric",
+            code="NB606",
+        )
+    return found
+
+
+def _find(metric: Any, problem: Problem) -> Metric:
     if metric is None:
         metric = "root_mean_squared_error" if problem.task is Task.REGRESSION else "log_loss"
     if not isinstance(metric, str):
@@ -131,11 +148,12 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
         return Metric(name, direction, metric, name in _PROPER, speaks_labels=not _needs_last_class(metric))
     names = get_scorer_names()
     plain = metric.strip().lower().replace(" ", "_")
-    known = _ALIASES.get(plain, plain if plain in names else f"neg_{plain}")
-    if known not in names:
+    spellings = (_ALIASES.get(plain), plain, f"neg_{plain}", plain.removesuffix("_score"))
+    known = next((it for it in spellings if it in names), None)
+    if known is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(plain, [name.removeprefix("neg_") for name in names], n=1)
+        near = get_close_matches(plain, [*_ALIASES, *(name.removeprefix("neg_") for name in names)], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; take one of sklearn.metrics.get_scorer_names()"
         raise InvalidOptionError(f"no metric is called {metric!r}{hint}", code="NB606")
     if known == "roc_auc" and problem.task is Task.MULTICLASS:
@@ -148,6 +166,14 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     name = known.removeprefix("neg_")
     direction = "minimize" if known.startswith("neg_") else "maximize"
     return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER)
+
+
+def _takes_weights(scorer: Any) -> bool:
+    try:
+        known = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters
+    except ValueError:
+        return True  # of what is not Python nobody knows
+    return "sample_weight" in known or any(it.kind is it.VAR_KEYWORD for it in known.values())
 
 
 def _needs_last_class(scorer: Any) -> bool:

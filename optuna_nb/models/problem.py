@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -156,11 +157,11 @@ def read_problem(
         ) from None
     if len(classes) < 2:  # noqa: PLR2004 - two classes
         raise InvalidOptionError(
-            f"y holds one class only, {classes[0]!r}: there is nothing to learn", code="NB603"
+            f"y holds one class only, {classes.tolist()[0]!r}: there is nothing to learn", code="NB603"
         )
     counts = np.bincount(codes)
     if counts.min() < _RARE:
-        rare = classes[int(counts.argmin())]
+        rare = classes.tolist()[counts.argmin()]
         raise InvalidOptionError(
             f"class {rare!r} has one row: merge or drop it, folds need two at least", code="NB603"
         )
@@ -169,7 +170,13 @@ def read_problem(
 
 
 def _read_target(y: Any, n_rows: int) -> pd.Series:
-    target = pd.Series(np.ravel(np.asarray(y, dtype=object)) if isinstance(y, list) else np.ravel(y))
+    values = np.asarray(y, dtype=object) if isinstance(y, list) else y
+    shape = np.shape(values)
+    if len(shape) > 1 and max(shape) < math.prod(shape):
+        raise InvalidOptionError(
+            f"y has {shape[1]:,} columns: give one of them, as y[:, 0] or y['name']", code="NB603"
+        )
+    target = pd.Series(np.ravel(values))
     if len(target) != n_rows:
         raise InvalidOptionError(
             f"X has {n_rows:,} rows and y has {len(target):,}: give one y a row", code="NB603"

@@ -55,7 +55,7 @@ WITHOUT_PROBABILITIES = ("ridge", "svm")  # classifiers that only decide
 MOST_ROUNDS = 1000
 MOST_NEIGHBORS = 50  # of the search space of knn
 FEWEST_SET_APART = 10  # rows of a fold, and of each class: a tenth of them stop the boosting
-_OF_THE_MACHINE = frozenset({"n_jobs", "verbose"})  # they change no score
+_OURS = frozenset({"n_jobs", "verbose", "random_state"})  # they change no score, or are the study's
 
 
 class SklearnLearner(Learner):
@@ -71,7 +71,7 @@ class SklearnLearner(Learner):
         super().__init__(*arguments)
         self.family = family
         self._estimator = estimator
-        self.extra = {k: value for k, value in _said(estimator).items() if k not in _OF_THE_MACHINE}
+        self.extra = {k: value for k, value in _said(estimator).items() if k not in _OURS}
         self._takes = set(estimator.get_params())
         self._boosts = (
             "n_iter_no_change" in self._takes
@@ -195,13 +195,15 @@ class SklearnLearner(Learner):
 
 def _as_if_probable(model: Any, X: Any, classes: int) -> NDArray[Any]:
     """Order rows and choose classes as the model does; the numbers are no probabilities."""
-    if not hasattr(model, "decision_function"):
+    by_pairs = getattr(model, "decision_function_shape", None) == "ovo"  # of classes: a column each
+    if by_pairs or not hasattr(model, "decision_function"):
         certain: NDArray[Any] = np.eye(classes)[model.predict(X)]
         return certain
     found = model.decision_function(X)
     if found.ndim == 1:
         found = np.column_stack([-found, found])
-    likely: NDArray[Any] = softmax(found, axis=1)
+    likely = np.zeros((len(found), classes))
+    likely[:, model.classes_] = softmax(found, axis=1)  # those that the training rows have
     return likely
 
 

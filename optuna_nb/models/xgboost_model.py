@@ -57,6 +57,7 @@ _STOPPING = frozenset({"early_stopping_rounds", "callbacks"})  # stopping early 
 _NOT_OF_TRAIN = _STOPPING | {
     "n_jobs", "random_state", "verbosity", "missing", "eval_metric", "enable_categorical",
 }  # fmt: skip
+_SEEDS = frozenset({"random_state", "seed"})  # of the user's estimator; that of the study decides
 _NATIVE = frozenset({  # parameters of the library that its scikit-learn classes do not name
     "lambda_bias", "refresh_leaf", "process_type", "updater", "seed", "seed_per_iteration", "nthread",
     "max_cached_hist_node", "sample_type", "normalize_type", "rate_drop", "one_drop", "skip_drop",
@@ -74,6 +75,7 @@ class XGBoostLearner(Learner):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.extra = {name: value for name, value in self.extra.items() if name not in _SEEDS}
         known = {**DEFAULTS, CLASS_WEIGHT: "none", **_plain(self.extra)}
         spelled = {word: known[name] for word, name in _SYNONYMS.items()}
         self.defaults = {**spelled, BALANCED_BLUECAST: False, **known}
@@ -253,8 +255,10 @@ def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _balanced(numbers: NDArray[Any]) -> NDArray[np.float64]:
-    counts = np.bincount(numbers)
-    weights: NDArray[np.float64] = (len(numbers) / (len(counts) * np.maximum(counts, 1)))[numbers]
+    counts = np.bincount(numbers)  # 0 of a class that these rows lack
+    weights: NDArray[np.float64] = (len(numbers) / (np.count_nonzero(counts) * np.maximum(counts, 1)))[
+        numbers
+    ]
     return weights
 
 

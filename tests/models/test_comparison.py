@@ -1,12 +1,15 @@
 """A comparison of several models is looked at, waited for and steered while it runs."""
 
+import threading
+import time
+
 import pytest
 
 from harness.gate import Gate
 from harness.waiting import until
 from optuna_nb.errors import StudyNotFoundError
 from optuna_nb.models.comparison import Comparison
-from optuna_nb.records import Objective, TuneOptions
+from optuna_nb.records import Objective, Opening, TuneOptions
 from optuna_nb.tuning import api, background
 
 
@@ -20,11 +23,11 @@ def _nothing_runs_on():
 def compare(tmp_path):
     """Compare objectives by name."""
 
-    def start(total, **objectives):
+    def start(total, opening=(), **objectives):
         storage = f"sqlite:///{tmp_path / 'c.db'}"
         entries = {
             name: (
-                Objective(evaluate, name, {"cell": name}, name),
+                Objective(evaluate, name, {"cell": name}, name, opening=opening),
                 TuneOptions(name=name, storage=storage, seed=1),
             )
             for name, evaluate in objectives.items()
@@ -32,6 +35,32 @@ def compare(tmp_path):
         return Comparison(entries, total, api.start).start()
 
     return start
+
+
+def test_a_stop_is_heard_by_the_study_that_is_starting(compare, monkeypatch):
+    starting, stopped, start = threading.Event(), threading.Event(), api.start
+
+    def start_slowly(*arguments):
+        starting.set()
+        assert stopped.wait(20)
+        return start(*arguments)
+
+    monkeypatch.setattr(api, "start", start_slowly)
+    comparison = compare(40, slow=lambda trial: time.sleep(0.05) or worse(trial), other=worse)
+    assert starting.wait(20)
+    comparison.stop()
+    stopped.set()
+    table = comparison.wait(20).table
+    assert table["model"].tolist() == ["slow"]
+    assert table["trials"].item() < 10
+
+
+def test_openings_that_take_more_than_all_trials_leave_none_to_share(compare):
+    openings = tuple(Opening({"x": 2 + k / 10}, {}) for k in range(3))
+    comparison = compare(1, openings, other=worse, worse=worse, third=worse)
+    table = comparison.wait(20).table
+    assert table["trials"].tolist() == [3, 3, 3]
+    assert {handle.snapshot().target for handle in comparison.handles.values()} == {3}
 
 
 def worse(trial):

@@ -44,6 +44,20 @@ def test_cv_is_a_number_a_share_a_splitter_or_the_rows_themselves(cv, count):
     assert len(folds) == count
 
 
+@pytest.mark.parametrize(
+    ("cv", "share"),
+    [
+        (ShuffleSplit(1, random_state=0), "10%"),
+        (ShuffleSplit(1, test_size=60, random_state=0), "50%"),
+        (ShuffleSplit(1, train_size=0.75, random_state=0), "25%"),
+        (ShuffleSplit(1, train_size=0.3, test_size=0.2, random_state=0), "20%"),
+        (0.2, "20%"),
+    ],
+)
+def test_one_split_says_which_share_of_the_rows_scores(cv, share):
+    assert f"one split, {share} of the rows score" in make_folds(read_problem(X, Y), cv)[1]
+
+
 def test_repeats_split_anew_and_the_seed_decides():
     problem = read_problem(X, Y)
 

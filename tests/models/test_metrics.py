@@ -18,6 +18,7 @@ from optuna_nb.models.problem import read_problem
 X = np.arange(40.0).reshape(20, 2)
 BINARY = read_problem(X, [0, 1] * 10)
 NUMBERS = read_problem(X, np.linspace(0.5, 9, 20))
+WEIGHTED = read_problem(X, np.linspace(0.5, 9, 20), sample_weight=np.ones(20))
 LOG_LOSS = find_metric("log_loss", BINARY)
 
 
@@ -70,6 +71,47 @@ def test_sample_weights_count():
 def test_every_scorer_of_scikit_learn_is_known():
     for name in get_scorer_names():
         assert find_metric(name, BINARY).direction in ("minimize", "maximize")
+
+
+@pytest.mark.parametrize(
+    ("name", "scorer"),
+    [
+        *(("acc", "accuracy"), ("Accuracy", "accuracy"), ("accuracy_score", "accuracy"), ("auc", "roc_auc")),
+        *(("roc", "roc_auc"), ("roc_auc_score", "roc_auc"), ("f1_score", "f1"), ("mcc", "matthews_corrcoef")),
+        *(("logloss", "log_loss"), ("mse", "mean_squared_error"), ("mae", "mean_absolute_error")),
+        *(("mape", "mean_absolute_percentage_error"), ("r2_score", "r2"), ("brier_score", "brier_score")),
+        *(("rmsle", "root_mean_squared_log_error"), ("mutual_info_score", "mutual_info_score")),
+    ],
+)
+def test_a_metric_has_the_names_that_people_call_it(name, scorer):
+    assert find_metric(name, BINARY).name == scorer
+
+
+def weighs_not(estimator, X, y):
+    return 1.0
+
+
+def weighs(estimator, X, y, sample_weight=None):
+    return 1.0
+
+
+def takes_all(estimator, X, y, **options):
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    "metric", ["max_error", "mutual_info_score", weighs_not, make_scorer(lambda y, found: 1.0)]
+)
+def test_a_metric_that_takes_no_weights_is_refused_with_them(metric):
+    with pytest.raises(InvalidOptionError, match="takes no sample_weight: leave the weights out"):
+        find_metric(metric, WEIGHTED)
+    assert find_metric(metric, NUMBERS).direction
+
+
+@pytest.mark.parametrize("metric", ["rmse", None, weighs, takes_all, make_scorer(mean_pinball_loss)])
+def test_a_metric_that_takes_weights_gets_them(metric):
+    ready = as_estimator(np.zeros(20), LOG_LOSS, WEIGHTED)
+    assert find_metric(metric, WEIGHTED).score(ready, X, NUMBERS.y, WEIGHTED.weights) >= 0
 
 
 def test_a_misspelt_metric_names_the_nearest():

@@ -11,10 +11,12 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.autotune import AutotuneOptions, prepare
 
 QUICK = {"trials": 3, "folds": 2}
 
@@ -86,6 +88,44 @@ def test_numbers_that_an_estimator_takes_for_categories_are_named(tuned, iris):
     for named in (["b"], [1]):
         with pytest.raises(InvalidOptionError, match=r"X\['b'\] = X\['b'\].astype\('category'\)"):
             tuned(CatBoostClassifier(cat_features=named), X, iris[1], **QUICK)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda **seed: RandomForestClassifier(5, **seed),
+        lambda **seed: XGBClassifier(subsample=0.5, n_estimators=5, **seed),
+        lambda **seed: CatBoostClassifier(iterations=5, **seed),
+    ],
+    ids=["forest", "xgboost", "catboost"],
+)
+def test_the_seed_of_the_study_goes_before_that_of_an_estimator(iris, model):
+    bare, seeded = (
+        prepare(AutotuneOptions(model=model(**own), X=iris[0], y=iris[1], folds=2)).objective
+        for own in ({}, {"random_state": 7})
+    )
+    assert seeded.fingerprint == bare.fingerprint
+    assert seeded.evaluate.learner.code({}, None) == bare.evaluate.learner.code({}, None)
+    assert "=33" in bare.evaluate.learner.code({}, None)
+
+
+def test_a_model_that_decides_between_pairs_of_classes_is_scored_by_what_it_decides(trial, iris):
+    model = SVC(decision_function_shape="ovo")
+    asked = AutotuneOptions(model=model, X=iris[0], y=iris[1], metric="accuracy", folds=2)
+    assert min(prepare(asked).objective.evaluate(trial)) > 0.9
+
+
+def test_a_step_of_a_pipeline_keeps_its_own_seed(iris):
+    first, second = (
+        prepare(
+            AutotuneOptions(
+                model=make_pipeline(PCA(1, random_state=seed), LogisticRegression()), X=iris[0], y=iris[1]
+            )
+        ).objective
+        for seed in (1, 2)
+    )
+    assert first.fingerprint != second.fingerprint
+    assert [it.evaluate.learner.recipe.steps[0].random_state for it in (first, second)] == [1, 2]
 
 
 def test_a_forest_that_samples_no_rows_is_tuned_without_that(tuned, iris):

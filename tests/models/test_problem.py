@@ -27,6 +27,11 @@ def test_the_kind_of_problem_is_found_from_y(y, task):
     assert read_problem(X, y).task is task
 
 
+@pytest.mark.parametrize("form", [np.array, pd.DataFrame, list])
+def test_a_single_column_is_a_target(form):
+    assert read_problem(X, form([[number] for number in range(40)])).y.shape == (40,)
+
+
 def test_labels_come_back_as_the_user_gave_them():
     problem = read_problem(X, ["no", "yes"] * 20)
 
@@ -53,7 +58,8 @@ def test_strings_and_categories_are_found_and_numbers_are_not():
         (X, [0, 1], "40 rows"),
         (X, [0, None] * 20, "drop them"),
         (X, ["a"] * 40, "one class only"),
-        (X, [0] * 39 + [1], "has one row"),
+        (X, [0] * 39 + [1], "class 1 has one row"),
+        (X, [0] * 40, "one class only, 0: there"),
         (X[:, 0], [0, 1] * 20, "reshape"),
         (np.where(X == 1, np.inf, X), [0, 1] * 20, "infinite"),
         (pd.DataFrame({"t": pd.date_range("2020", periods=40)}), [0, 1] * 20, "holds times"),
@@ -69,6 +75,10 @@ def test_strings_and_categories_are_found_and_numbers_are_not():
         (X[:, :0], [0, 1] * 20, "nothing to learn"),
         (X, [1, "a"] * 20, "mixes text and numbers"),
         (X, [1j] * 40, "complex"),
+        (X, X, "y has 2 columns: give one of them"),
+        (X, pd.DataFrame(X), "y has 2 columns"),
+        (X, X.tolist(), "y has 2 columns"),
+        (X, np.ma.masked_equal(X[:, 0], 4), "y is missing in 1 row"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused_in_one_line_that_names_the_fix(X, y, says):

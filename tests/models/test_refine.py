@@ -1,11 +1,14 @@
 """The second step around the best, and several models in one call."""
 
+import threading
+
 import optuna
 import pytest
 
-from optuna_nb.cell.api import tune
+from harness.waiting import until
+from optuna_nb.cell.api import load, tune
 from optuna_nb.cell.autotune import autotune, refine_study
-from optuna_nb.errors import InvalidOptionError
+from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
 from optuna_nb.tuning import background
 
 
@@ -39,11 +42,18 @@ def test_a_study_of_optunas_own_is_no_refinement(storage):
         refine_study(parent)
 
 
-def test_the_child_is_kept_only_if_it_is_better(storage, iris):
-    best = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, refine=True, wait=True)
-    parent = autotune("logistic", *iris, name="f", trials=6, folds=2, storage=storage, wait=True)
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_the_child_is_kept_only_if_it_is_better(storage, direction, shift):
+    def objective(trial):  # its values move by more than the grid can
+        is_child = "refined" in trial.study.study_name
+        return trial.suggest_float("x", 0.1, 0.2) + (shift if is_child else 0)
 
-    assert best.best_value <= parent.best_value
+    parent = tune(objective, name="f", trials=3, seed=1, directions=(direction,), storage=storage, wait=True)
+    kept = refine_study(parent, trials=3, wait=True)
+
+    child_is_better = (shift < 0) == (direction == "minimize")
+    assert kept.name == ("f_refined@1" if child_is_better else "f@1")
 
 
 @pytest.mark.slow
@@ -55,6 +65,36 @@ def test_another_centre_is_another_version_of_the_child(storage, iris):
 
     assert (first.name, second.name) == ("f_refined@1", "f_refined@2")
     assert "centre changed" in second.note
+
+
+def refined_later(caplog):
+    """Wait for the thread that refines, and return what it warned of."""
+    for thread in threading.enumerate():
+        if thread.name == "optuna_nb refine":
+            thread.join(30)
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_refinement_that_cannot_begin_later_is_warned_of(storage, iris, caplog):
+    optuna.create_study(storage=storage, study_name="f_refined")
+    autotune("knn", *iris, name="f", trials=2, folds=2, storage=storage, refine=True)
+    (said,) = refined_later(caplog)
+    assert said.startswith("f@1 is not refined: f_refined is a study of Optuna's, not a refinement")
+
+
+def test_a_parent_that_ends_by_its_timeout_is_refined(storage, iris, caplog):
+    autotune("logistic", *iris, name="f", trials=9999, timeout=1, folds=2, storage=storage, refine=True)
+    assert refined_later(caplog) == []
+    assert load("f_refined", storage).wait().snapshot().done > 1
+
+
+def test_a_parent_that_was_stopped_is_not_refined(storage, iris, caplog):
+    parent = autotune("knn", *iris, name="f", trials=9999, folds=2, storage=storage, refine=True)
+    until(lambda: parent.snapshot().done, 20)
+    parent.stop()
+    assert refined_later(caplog) == []
+    with pytest.raises(StudyNotFoundError):
+        load("f_refined", storage)
 
 
 def test_any_study_can_be_refined(storage):
