@@ -39,6 +39,14 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _folder_of_ipython(tmp_path_factory):
+    """Keep history and trusted cells of the tests, and of their kernels, apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A Dask cluster of two worker processes, which is none of ours."""

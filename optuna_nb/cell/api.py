@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from numbers import Integral
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.cell import DEFAULT_STORAGE
+from optuna_nb.cell import DEFAULT_STORAGE, trust
 from optuna_nb.cell.callables import read_callable
+from optuna_nb.cell.checks import check, texts_of
 from optuna_nb.cell.notebook import notebook_path
 from optuna_nb.cell.numbers import read_seconds
-from optuna_nb.cell.options import by_name, check, default_executor
+from optuna_nb.cell.options import by_name, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, Objective, TuneOptions
@@ -119,7 +121,7 @@ def tune(
         StorageError: the database cannot be used, or another process tunes the study.
         ObjectiveError: the tuning failed, where ``wait`` is set.
     """
-    named = (directions,) if isinstance(directions, str) else tuple(directions or ())
+    named = texts_of("directions", directions)
     if directions is not None and not named:
         msg = "directions is empty: give 'minimize' or 'maximize' for each score"
         raise InvalidOptionError(msg, code="NB107")
@@ -127,7 +129,7 @@ def tune(
         timeout = read_seconds(timeout)
     options = TuneOptions(
         name=name,
-        storage=str(storage or default_storage()),
+        storage=storage_or_default(storage),
         trials=_plain(trials),
         more=_plain(more),
         timeout=timeout,
@@ -143,7 +145,7 @@ def tune(
         model=model,
         experiment=experiment,
         notes=notes,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags),
+        tags=texts_of("tags", tags),
         continue_old=continue_,
         warm_start=_plain(warm_start),
         user_directions=bool(named),
@@ -176,7 +178,7 @@ def load(name: str, storage: str | None = None) -> StudyHandle:
         StudyNotFoundError: there is no such study.
         StorageError: the database cannot be read.
     """
-    return _with_view(tuning.load(name, storage or default_storage()))
+    return _with_view(tuning.load(name, storage_or_default(storage)))
 
 
 def pull(name: str, source: str, *, storage: str | None = None, as_name: str | None = None) -> StudyHandle:
@@ -193,7 +195,7 @@ def pull(name: str, source: str, *, storage: str | None = None, as_name: str | N
         InvalidOptionError: there is a study of that name here.
         StorageError: a database cannot be used.
     """
-    here = storage or default_storage()
+    here = storage_or_default(storage)
     note = transfer(name, source, here, new_name=as_name)
     handle = load(as_name or name, here)
     handle.note = note
@@ -211,12 +213,23 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
         notebook=notebook_path(None if shell is None else shell.user_ns),
         keep_log=options.keep_log and bool(_configured("capture", default=True)),
     )
+    if shell is not None:
+        trust.trust(shell, objective.code)
     return _with_view(tuning.start(objective, options))
 
 
-def default_storage() -> str:
-    """Give the database URL that ``%config OptunaNB.storage`` holds, or the default."""
-    return str(_configured("url", default=DEFAULT_STORAGE))
+def storage_or_default(given: object) -> str:
+    """Give the database URL of an argument, or what ``%config OptunaNB.storage`` holds, or the default.
+
+    Raises:
+        InvalidOptionError: the argument is neither a text nor a path.
+    """
+    if given is None or given == "":
+        return str(_configured("url", default=DEFAULT_STORAGE))
+    if not isinstance(given, (str, PathLike)):
+        msg = f"storage={given!r} is neither a text nor a path: give 'sqlite:///tuning.db', or a path"
+        raise InvalidOptionError(msg, code="NB115")
+    return str(given)
 
 
 def _configured(name: str, *, default: object) -> object:

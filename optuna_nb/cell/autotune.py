@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell import api
+from optuna_nb.cell.checks import check, texts_of
 from optuna_nb.cell.comparing import compare
 from optuna_nb.cell.numbers import read_seconds
-from optuna_nb.cell.options import by_name, check, default_executor
+from optuna_nb.cell.options import by_name, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
 from optuna_nb.models.autotune import DEFAULT_SEED, DEFAULT_TRIALS, AutotuneOptions, prepare
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from optuna_nb.records import Objective
     from optuna_nb.tuning.handle import StudyHandle
+
+_logger = logging.getLogger("optuna_nb")
 
 
 def autotune(
@@ -141,7 +145,7 @@ def autotune(
     )  # fmt: skip
     options = TuneOptions(
         name=name or "autotune",
-        storage=storage or api.default_storage(),
+        storage=api.storage_or_default(storage),
         trials=DEFAULT_TRIALS if trials is None and not more and not timeout else trials,
         more=more,
         timeout=read_seconds(timeout) if isinstance(timeout, str) else timeout,
@@ -153,7 +157,7 @@ def autotune(
         cluster=cluster,
         experiment=experiment,
         notes=notes,
-        tags=(tags,) if isinstance(tags, str) else tuple(tags),
+        tags=texts_of("tags", tags),
     )
     check(options)
     if isinstance(model, (list, tuple)):
@@ -301,12 +305,14 @@ def _code_of(handle: StudyHandle) -> tuple[Objective, TuneOptions]:
 
 
 def _refine_later(handle: StudyHandle) -> None:
-    """Refine once the parent has ended; a parent that failed or was stopped has no child."""
-    with contextlib.suppress(OptunaNBError):
+    """Refine once the parent has ended; one that failed or was stopped has no child."""
+    try:
         handle.wait()
-        snapshot = handle.snapshot()
-        if snapshot.target is None or snapshot.done >= snapshot.target:
+        own = background.find(identity(handle.storage), handle.study_name)
+        if own is not None and not own.control.is_stopping:
             refine_study(handle)
+    except OptunaNBError as error:
+        _logger.warning("%s is not refined: %s", handle.name, error)
 
 
 def summary(handle: StudyHandle) -> str:

@@ -20,7 +20,8 @@ def best_text(snapshot: StudySnapshot) -> str:
     if not best and snapshot.count(TrialOutcome.COMPLETE):
         return f"{snapshot.name}: no trial keeps its constraints yet ({snapshot.done} finished)"
     if not best:
-        return f"{snapshot.name}: no trial has completed yet ({snapshot.done} finished)"
+        wait = f"; `%tune wait {snapshot.name}` waits for the end" if snapshot.state.is_active else ""
+        return f"{snapshot.name}: no trial has completed yet ({snapshot.done} finished){wait}"
     if len(snapshot.directions) == 1:
         return f"{snapshot.name}: best {_trial(snapshot, best[0])}"
     front = "\n".join(f"  {_trial(snapshot, trial)}" for trial in best)

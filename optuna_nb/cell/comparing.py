@@ -42,7 +42,8 @@ def compare(
     for k, prepared in enumerate(made):
         before = families[:k].count(families[k])
         key = f"{families[k]}_{before + 1}" if before else families[k]
-        print(prepared.text)  # noqa: T201 - what was found and what is searched
+        same = k > 0 and prepared.found == made[k - 1].found
+        print(prepared.search if same else prepared.text)  # noqa: T201 - what was found and what is searched
         entries[key] = (
             prepared.objective,
             replace(

@@ -82,7 +82,7 @@ def _split(text: str) -> tuple[list[str], str]:
 
 
 def _cell_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iterable[str]:
-    from optuna_nb.cell import options
+    from optuna_nb.cell import checks
     from optuna_nb.cell.options import tune_parser
 
     parser = tune_parser()
@@ -90,9 +90,9 @@ def _cell_words(shell: InteractiveShell, done: list[str], fragment: str) -> Iter
     values: dict[str, Callable[[], Iterable[str]]] = {
         "--sampler": lambda: [*SAMPLERS, *_holding(shell, "sample_relative")],
         "--pruner": lambda: [*PRUNERS, *_holding(shell, "prune")],
-        "--direction": lambda: options.DIRECTIONS,
-        "--durability": lambda: options.DURABILITIES,
-        "--synchronous": lambda: options.SYNCHRONOUS,
+        "--direction": lambda: checks.DIRECTIONS,
+        "--durability": lambda: checks.DURABILITIES,
+        "--synchronous": lambda: checks.SYNCHRONOUS,
     }
     if last in values:
         return values[last]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING
 
 from optuna_nb.cell.numbers import count
@@ -30,7 +31,7 @@ def enqueue(given: argparse.Namespace) -> None:
         msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
         raise InvalidOptionError(msg, code="NB108")
     if given.variable not in given.namespace:
-        known = [name for name in given.namespace if not name.startswith("_")]
+        known = [it for it in given.namespace if not it.startswith("_") and not hasattr(builtins, it)]
         fix = did_you_mean(given.variable, known) or "; set it first, to a dict or a list of dicts"
         msg = f"there is no variable {given.variable}{fix}"
         raise InvalidOptionError(msg, code="NB110")

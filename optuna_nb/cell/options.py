@@ -1,4 +1,4 @@
-"""The flags of ``%%tune``, and the checks that the Python API shares with them."""
+"""The flags of ``%%tune``."""
 
 from __future__ import annotations
 
@@ -7,27 +7,22 @@ import ast
 import keyword
 import re
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from optuna_nb.cell.checks import check, direction
 from optuna_nb.cell.numbers import count, seconds, seed
 from optuna_nb.cell.parser import LineParser, did_you_mean
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions
-from optuna_nb.tuning.naming import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from optuna_nb.tuning.handle import StudyHandle
 
-DIRECTIONS = ("minimize", "maximize")
-EXECUTORS = ("thread", "dask")
-DURABILITIES = ("trial", "pooled", "end")
-SYNCHRONOUS = ("auto", "normal", "full")
 _OF_TRIALS = (Real, str, type(None))  # what a parameter of a trial may be
-LARGEST = 2**53  # what every part of a database and JSON holds exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +121,7 @@ def tune_parser() -> LineParser:
     add(
         "--direction",
         action="append",
-        type=_direction,
+        type=direction,
         metavar="DIR",
         help="minimize or maximize, once per score",
     )
@@ -246,77 +241,6 @@ def by_name(kind: str, word: str, known: Sequence[str], namespace: Mapping[str, 
     raise InvalidOptionError(msg, code="NB112")
 
 
-def _check_numbers(options: TuneOptions) -> None:
-    for flag, number, least in (
-        ("--trials", options.trials, 1),
-        ("--more", options.more, 1),
-        ("--batch", options.batch, 1),
-        ("--jobs", options.jobs, 1),
-        ("--warm-start", options.warm_start, 0),
-        ("--seed", options.seed, 0),
-        ("--buffer-size", options.buffer_size, 1),
-        ("--step-interval", options.step_interval, 1),
-    ):
-        if number is not None and (
-            isinstance(number, bool) or not isinstance(number, Integral) or number < least
-        ):
-            msg = f"{flag} takes a whole number from {least}, not {number!r}"
-            raise InvalidOptionError(msg, code="NB104")
-        if number is not None and number > LARGEST:
-            msg = f"{flag} takes a whole number up to {LARGEST}, not {number}"
-            raise InvalidOptionError(msg, code="NB104")
-    for flag, time in (("--timeout", options.timeout), ("--flush-seconds", options.flush_seconds)):
-        if time is not None and not time > 0:
-            raise InvalidOptionError(f"{flag} takes a time above 0, not {time!r}", code="NB104")
-
-
-def _check_texts(**texts: Any) -> None:
-    for what, text in texts.items():
-        if text is not None and not isinstance(text, str):
-            raise InvalidOptionError(f"{what}={text!r} is no text: put it in quotes", code="NB115")
-
-
-def check(options: TuneOptions) -> None:
-    """Refuse what cannot be, or cannot be together; the same for flags and arguments.
-
-    Raises:
-        InvalidOptionError: one line that names the fix.
-    """
-    _check_texts(name=options.name, experiment=options.experiment, notes=options.notes)
-    check_name(options.name)
-    _check_numbers(options)
-    if options.fix is not None and not all(isinstance(name, str) for name in options.fix):
-        msg = "fix takes a dict of values by parameter name, as {'max_depth': 3}"
-        raise InvalidOptionError(msg, code="NB113")
-    _one_of("--executor", options.executor, EXECUTORS)
-    if options.cluster is not None and options.executor != "dask":
-        msg = "--cluster is for --executor dask: give both, or leave --cluster out"
-        raise InvalidOptionError(msg, code="NB802")
-    _one_of("--durability", options.durability, DURABILITIES)
-    _one_of("--synchronous", options.synchronous, SYNCHRONOUS)
-    if options.trials is not None and options.more is not None:
-        msg = "--trials is the total and --more adds to what is there: give one of them"
-        raise InvalidOptionError(msg, code="NB105")
-    if options.continue_old and options.warm_start:
-        msg = "--continue stays in the old version and --warm-start begins a new one: give one of them"
-        raise InvalidOptionError(msg, code="NB105")
-    if options.batch > 1 and options.sampler != "tpe":
-        msg = "--batch is for `--sampler tpe`, whose model takes time: leave it out for another sampler"
-        raise InvalidOptionError(msg, code="NB105")
-    if not options.directions:
-        msg = "directions is empty: give 'minimize' or 'maximize' for each score"
-        raise InvalidOptionError(msg, code="NB107")
-    for direction in options.directions:
-        _direction(direction)
-
-
-def _one_of(flag: str, word: str, known: Sequence[str]) -> None:
-    if word not in known:
-        fix = did_you_mean(str(word), known) or f"; take one of {', '.join(known)}"
-        msg = f"{flag}: {word!r} is not known{fix}"
-        raise InvalidOptionError(msg, code="NB104")
-
-
 def read_fixed(
     words: Sequence[str] | None, namespace: Mapping[str, object], kinds: tuple[type, ...] = _OF_TRIALS
 ) -> dict[str, Any] | None:
@@ -353,14 +277,6 @@ def storage_url(text: str) -> str:
     if (unset := re.search(r"\{\w+\}", text)) is not None:
         msg = f"{text!r}: there is no variable {unset[0][1:-1]}; set it first, or write the URL itself"
         raise argparse.ArgumentTypeError(msg)
-    return text
-
-
-def _direction(text: str) -> str:
-    if text not in DIRECTIONS:
-        fix = did_you_mean(text, DIRECTIONS) or "; write minimize or maximize"
-        msg = f"{text!r} is not a direction{fix}"
-        raise InvalidOptionError(msg, code="NB107")
     return text
 
 

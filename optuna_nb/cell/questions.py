@@ -10,11 +10,12 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.cell.api import default_storage
+from optuna_nb.cell.api import storage_or_default
 from optuna_nb.errors import StudyNotFoundError
 from optuna_nb.storage import questions
 from optuna_nb.storage.questions import LIMIT, Filters
-from optuna_nb.storage.record_database import is_server, read_records
+from optuna_nb.storage.record_database import read_records
+from optuna_nb.storage.server import is_server
 from optuna_nb.tuning import api as tuning
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def runs(
         InvalidOptionError: a filter cannot be.
         StorageError: there is no such study or database.
     """
-    url = storage or default_storage()
+    url = storage_or_default(storage)
     with closing(read_records(url)) as database:
         filters = Filters(
             study=None if name is None else _study(database, url, name),
@@ -134,7 +135,7 @@ def compare_runs(*names: str, storage: str | None = None) -> pd.DataFrame:
     Raises:
         InvalidOptionError: there is no such run.
     """
-    url = storage or default_storage()
+    url = storage_or_default(storage)
     with closing(read_records(url)) as database:
         ids = questions.run_ids(database, [_meant(url, name) for name in names])
         return questions.side_by_side(questions.ask(database, questions.whole_runs(ids)), ids, names)
@@ -146,7 +147,7 @@ def _of_run(
     show_sql: Callable[[str], None] | None,
     storage: str | None,
 ) -> pd.DataFrame:
-    url = storage or default_storage()
+    url = storage_or_default(storage)
     return _asked(
         url, lambda database: question(questions.run_ids(database, [_meant(url, run)])[0]), show_sql
     )
@@ -157,7 +158,7 @@ def _asked(
     question: Callable[[RecordDatabase], Any],
     show_sql: Callable[[str], None] | None,
 ) -> pd.DataFrame:
-    with closing(read_records(storage or default_storage())) as database:
+    with closing(read_records(storage_or_default(storage))) as database:
         return _ask(database, question(database), show_sql)
 
 

@@ -3,7 +3,8 @@
 Whoever clicks Resume in a new kernel has the file, and perhaps the data that the
 cell reads. The stored code is compiled as a cell would be; what it reads and this
 notebook lacks is named, and where code or data differ from those of the study,
-nothing is started: going on would mix two things.
+nothing is started: going on would mix two things. Nor is a cell that has never run on
+this machine, until its user has read and trusted it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.cell.callables import read_callable
 from optuna_nb.cell.source import read_cell
+from optuna_nb.cell.trust import is_trusted, trust
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.reader import Reader
@@ -53,13 +55,10 @@ def stored_study(
     if shell is None:
         msg = f"the cell of {handle.name} can only run in a notebook: call tune() with its function again"
         raise InvalidOptionError(msg, code="NB406")
+    version = stored_version(handle)
     with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
         snapshot = reader.snapshot()
-        version = next((v for v in reader.versions() if v.name == handle.study_name), None)
         runs = [run for run in reader.runs() if run.study == handle.study_name]
-    if version is None or not version.code.strip():
-        msg = f"no code is kept for {handle.name}: run a %%tune cell of this name to go on with it"
-        raise InvalidOptionError(msg, code="NB406")
     objective = _objective(version, shell)
     if not matches(version.fingerprint, objective.fingerprint):
         change = describe_change(version.fingerprint, objective.fingerprint)
@@ -68,31 +67,79 @@ def stored_study(
     return objective, _options(handle, version, snapshot, runs, more)
 
 
+def stored_version(handle: StudyHandle) -> VersionView:
+    """Read the version of a study, with the cell that it is from.
+
+    Raises:
+        InvalidOptionError: no code is kept for it.
+    """
+    with contextlib.closing(Reader(handle.storage, handle.address())) as reader:
+        version = next((v for v in reader.versions() if v.name == handle.study_name), None)
+    if version is None or not version.code.strip():
+        msg = f"no code is kept for {handle.name}: run a %%tune cell of this name to go on with it"
+        raise InvalidOptionError(msg, code="NB406")
+    return version
+
+
+def trust_stored(handle: StudyHandle, shell: InteractiveShell, *, yes: bool, line: str) -> str:
+    """Show the cell that is stored with a study and, with ``yes``, let it run on this machine.
+
+    Args:
+        handle: the study.
+        shell: the running IPython, which keeps what is trusted.
+        yes: whether the user has read the cell.
+        line: what the user typed, without the yes.
+
+    Returns:
+        The cell, its control characters as escapes, and a line that says what holds now.
+
+    Raises:
+        InvalidOptionError: no code is kept for the study.
+    """
+    version = stored_version(handle)
+    if yes:
+        trust(shell, version.code)
+        return f"{version.name}: its cell may run on this machine now; resume goes on with it"
+    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in version.code)
+    return f"{shown.rstrip()}\n\n{version.name}: `{line} --yes` lets this cell run on this machine"
+
+
 def missing_names(shell: InteractiveShell, code: str) -> list[str]:
     """Return the names that code reads and the notebook does not have.
 
     Raises:
         InvalidOptionError: the stored code is no Python for this version of it.
     """
+    known = {"trial", "get_ipython", *vars(builtins), *shell.user_ns}
+    return sorted(name for name in outside_reads(_parsed(shell, code)) if name not in known)
+
+
+def _parsed(shell: InteractiveShell, code: str) -> ast.Module:
     try:
-        reads = outside_reads(ast.parse(str(shell.transform_cell(code))))  # type: ignore[no-untyped-call]
+        return ast.parse(str(shell.transform_cell(code)))  # type: ignore[no-untyped-call]
     except SyntaxError as error:
         msg = f"the stored cell cannot be read ({error.msg}, line {error.lineno}): run the cell again"
         raise InvalidOptionError(msg, code="NB406") from None
-    known = {"trial", "get_ipython", *vars(builtins), *shell.user_ns}
-    return sorted(name for name in reads if name not in known)
 
 
 def _objective(version: VersionView, shell: InteractiveShell) -> Objective:
+    statements = _parsed(shell, version.code).body
+    only = statements[0] if len(statements) == 1 else None
+    function = only.name if isinstance(only, ast.FunctionDef) else None  # which is then the notebook's own
+    if function is None and not is_trusted(shell, version.code):
+        msg = (
+            f"the cell of {version.name} has never run on this machine: `%tune trust {version.name}` shows it"
+            " and, with --yes, lets it run"
+        )
+        raise InvalidOptionError(msg, code="NB418")
     missing = missing_names(shell, version.code)
     if missing:
         msg = f"{version.name} needs {', '.join(missing)}: run the cells that make them, then resume"
         raise InvalidOptionError(msg, code="NB407")
-    tree = ast.parse(str(shell.transform_cell(version.code)))  # type: ignore[no-untyped-call]
-    if len(tree.body) == 1 and isinstance(function := tree.body[0], ast.FunctionDef):
-        known: Any = shell.user_ns.get(function.name)
+    if function is not None:
+        known: Any = shell.user_ns.get(function)
         if not callable(known):
-            msg = f"{version.name} needs {function.name}: run the cell that defines it, then resume"
+            msg = f"{version.name} needs {function}: run the cell that defines it, then resume"
             raise InvalidOptionError(msg, code="NB407")
         return read_callable(known, shell)
     return read_cell(shell, base_name(version.name), version.code)

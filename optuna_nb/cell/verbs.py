@@ -6,6 +6,7 @@ with a study. A new verb is a new row.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from optuna_nb.cell.numbers import count
 from optuna_nb.cell.options import storage_url
 from optuna_nb.cell.parser import HelpAsked, LineParser, did_you_mean, split_line
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.storage.server import shown
 from optuna_nb.tuning.naming import RESERVED
 
 if TYPE_CHECKING:
@@ -64,12 +66,19 @@ def run_verb(line: str, storage: str, namespace: Mapping[str, object] | None = N
         raise InvalidOptionError(msg, code="NB106")
     verb = VERBS[word]
     given = verb_parser(word).read(line.strip().removeprefix(word))
+    given.again = _line(word, given)
     given.storage = given.storage or storage
     given.namespace = namespace or {}
     if verb.takes_name and verb.needs_name and not given.name:
         msg = f"%tune {word} needs the name of a study, as `%tune {word} churn`; `%tune list` shows them"
         raise InvalidOptionError(msg, code="NB108")
     return verb.run(given)
+
+
+def _line(word: str, given: argparse.Namespace) -> str:
+    """Write the line again that names a study, in its own database, to be copied with one more flag."""
+    words = [getattr(given, "name", None), *(["--storage", shown(given.storage)] if given.storage else [])]
+    return " ".join(["%tune", word, *(shlex.quote(it) for it in words if it)])
 
 
 def verb_parser(word: str) -> LineParser:
@@ -134,6 +143,17 @@ def _resume(given: argparse.Namespace) -> None:
     print(handle.note or f"{handle.name}: goes on")  # noqa: T201
 
 
+def _trust(given: argparse.Namespace) -> None:
+    from IPython.core.getipython import get_ipython
+
+    from optuna_nb.cell import steering
+
+    handle = moving_verbs.load_named(given)
+    shell = get_ipython()
+    if shell is not None:
+        print(steering.trust_stored(handle, shell, yes=given.yes, line=given.again))  # noqa: T201
+
+
 def _stop(given: argparse.Namespace) -> None:
     handle = moving_verbs.load_named(given)
     if handle.stop():
@@ -184,7 +204,7 @@ def _delete(given: argparse.Namespace) -> None:
 
     if not given.yes:
         names = ", ".join(api.versions_of(given.name, given.storage))
-        msg = f"this deletes {names} with all trials for ever: add --yes, `%tune delete {given.name} --yes`"
+        msg = f"this deletes {names} with all trials for ever: add --yes, `{given.again} --yes`"
         raise InvalidOptionError(msg, code="NB109")
     deleted = api.delete(given.name, given.storage)
     print(f"deleted {', '.join(deleted)}")  # noqa: T201
@@ -229,6 +249,11 @@ VERBS: dict[str, Verb] = {
     "wait": Verb("block until the tuning has ended; an interrupt ends only the wait", _wait),
     "pause": Verb("let the trials in flight end and begin no new one", _pause),
     "resume": Verb("go on after a pause or a stop", _resume),
+    "trust": Verb(
+        "show the cell that is stored with a study from elsewhere, and let it run here with --yes",
+        _trust,
+        asks_yes=True,
+    ),
     "stop": Verb("end the tuning after the trials in flight; nothing is lost", _stop),
     "best": Verb("print the best value and its parameters, or its code", _best, add_flags=_best_flags),
     "refine": Verb(

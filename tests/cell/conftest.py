@@ -12,13 +12,13 @@ from traitlets.config import Config
 def shell(tmp_path, monkeypatch):
     """IPython as a user has it, in a folder of its own, with nothing kept of its history."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     # IPython puts its own hooks in and takes only some of them out again.
     for name in ("excepthook", "displayhook"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     config = Config()
     config.HistoryManager.enabled = False
-    config.InteractiveShell.ipython_dir = str(tmp_path / "ipython")
     config.InteractiveShell.colors = "nocolor"
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=config)

@@ -45,7 +45,22 @@ def test_argument_names_are_those_of_the_flags():
     [
         ({"name": ""}, "no name"),
         ({"name": "list"}, "is a verb"),
+        ({"name": None}, "no name"),
         ({"name": 5}, "name=5 is no text"),
+        ({"storage": 5}, "storage=5 is neither a text nor a path"),
+        ({"storage": []}, "storage=[] is neither a text nor a path"),
+        ({"tags": ["a", 5]}, "tags: 5 is no text"),
+        ({"tags": 5}, "tags: 5 is no text"),
+        ({"directions": 5}, "directions: 5 is no text"),
+        ({"model": 5}, "model=5 is no text"),
+        ({"metric": 5}, "metric=5 is no text"),
+        ({"metric": "loss,loss", "directions": ["minimize"] * 2}, "give 2 different names with commas"),
+        ({"metric": "loss", "directions": ["minimize"] * 2}, "give 2 different names with commas"),
+        ({"metric": "auc,sec", "directions": ["minimize"] * 3}, "give 3 different names with commas"),
+        ({"fix": 5}, "fix takes a dict"),
+        ({"fix": {5: 1}}, "fix takes a dict"),
+        ({"timeout": [5]}, "--timeout takes a time above 0, not [5]"),
+        ({"flush_seconds": "x"}, "--flush-seconds takes a time above 0, not 'x'"),
         ({"notes": 5}, "notes=5 is no text"),
         ({"experiment": ["e"]}, "is no text: put it in quotes"),
         ({"name": "a\nb"}, "no line breaks"),
@@ -64,6 +79,20 @@ def test_a_mistake_is_refused_in_one_line_and_makes_no_file(url, tmp_path, argum
         optuna_nb.tune(**{"objective": objective, "name": "bowl", "storage": url} | arguments)
     assert part in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tags_may_come_from_anything_that_gives_texts(url):
+    handle = optuna_nb.tune(
+        objective, name="bowl", trials=1, storage=url, tags=(it for it in "ab"), wait=True
+    )
+    assert list(handle.runs["tags"]) == [["a", "b"]]
+
+
+def test_a_path_is_a_storage_too(tmp_path):
+    optuna_nb.tune(objective, name="bowl", trials=2, storage=tmp_path / "here.db", wait=True)
+    assert optuna_nb.load("bowl", storage=tmp_path / "here.db").snapshot().done == 2
+    with pytest.raises(InvalidOptionError, match="storage=5 is neither a text nor a path"):
+        optuna_nb.load("bowl", storage=5)
 
 
 def fingerprint(function):

@@ -126,7 +126,12 @@ def test_several_models_give_one_table(loaded, capsys):
     assert list(loaded.user_ns["found"].table["model"]) == list(
         loaded.user_ns["found"].table.sort_values("log_loss")["model"]
     )
-    assert "log_loss" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert [said.count(it) for it in ("150 rows x 4 columns", "metric log_loss", "search space ")] == [
+        1,
+        1,
+        2,
+    ]
 
 
 def test_values_that_are_data_are_given_by_the_name_of_their_variable():

@@ -67,12 +67,12 @@ def test_loading_twice_and_reloading_work(loaded):
 
 
 def test_the_storage_is_set_with_config(loaded):
-    from optuna_nb.cell.api import default_storage
+    from optuna_nb.cell.api import storage_or_default
 
     here = Path.cwd()
-    assert default_storage() == f"sqlite:///{here / 'optuna_nb.db'}"
+    assert storage_or_default(None) == f"sqlite:///{here / 'optuna_nb.db'}"
     assert run(loaded, '%config OptunaNB.storage = "sqlite:///other.db"') is None
-    assert default_storage() == f"sqlite:///{here / 'other.db'}"
+    assert storage_or_default(None) == f"sqlite:///{here / 'other.db'}"
 
 
 def test_help_stands_alone_in_a_cell(loaded, capsys):

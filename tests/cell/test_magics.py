@@ -1,5 +1,6 @@
 """The magics with the real tuning behind them: start, wait, look, steer, delete."""
 
+import re
 import time
 
 from optuna_nb.cell.view import WaitInterruptedError
@@ -121,7 +122,11 @@ def test_what_a_trial_prints_and_displays_does_not_reach_the_cell(run):
 
 def test_a_study_is_deleted_after_a_yes(run):
     run(f"%%tune bowl -n 2 --wait -q\n{CELL}")
-    assert "add --yes" in run("%tune delete bowl", fails=True)
+    assert "add --yes, `%tune delete bowl --yes` [" in run("%tune delete bowl", fails=True)
+    run("%tune push bowl 'sqlite:///their own.db'")
+    elsewhere = "%tune delete bowl --storage 'sqlite:///their own.db'"
+    assert f"add --yes, `{elsewhere} --yes` [" in run(elsewhere, fails=True)
+    assert run(f"{elsewhere} --yes") == "deleted bowl@1\n"
     assert run("%tune delete bowl --yes") == "deleted bowl@1\n"
     assert "UsageError" in run("%tune best bowl", fails=True)
 
@@ -144,3 +149,13 @@ def test_a_change_of_folder_does_not_move_the_database(run, tmp_path, monkeypatc
     again = run("%%tune moved --trials 2 --wait -q\ntrial.suggest_float('x', 0, 1)")
     assert "is finished" in again
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_an_error_in_a_function_of_another_cell_names_the_line_of_both(run):
+    run("def score(table, depth):\n    return table[depth]")
+    message = run("%%tune bowl -n 2 --wait -q\nn = trial.suggest_int('n', 3, 9)\nscore({}, n)", fails=True)
+    assert re.search(
+        r"KeyError: \d \(line 3: score\({}, n\); in score, line 2: return table\[depth\]\)", message
+    )
+    message = run("%%tune dish -n 2 --wait -q\nn = trial.suggest_int('n', 3, 9)\n{}[n]", fails=True)
+    assert re.search(r"KeyError: \d \(line 3: {}\[n\]\)", message)

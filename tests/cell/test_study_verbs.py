@@ -34,6 +34,22 @@ def test_the_flags_of_durability_reach_the_run(run):
     assert (flags["synchronous"], flags["step_interval"], flags["fix"]) == ("normal", 3, {"kind": "b"})
 
 
+def test_a_study_without_parameters_says_how_to_ask_for_one(run):
+    out = run("%%tune still -n 2 --wait -q\n0.5")
+    assert "no trial asked for a parameter, as trial.suggest_int('depth', 2, 8) does" in out
+    assert "no trial asked" not in run(f"%%tune bowl -n 2 --wait -q\n{CELL}")
+
+
+def test_best_says_how_to_wait_while_nothing_has_completed(run):
+    run("import threading\ngate = threading.Event()")
+    run("%%tune slow -n 1 -q\ngate.wait(20)\ntrial.suggest_float('x', 0, 1)")
+    assert "no trial has completed yet (0 finished); `%tune wait slow@1` waits for the end" in run(
+        "%tune best slow"
+    )
+    run("gate.set()\n%tune wait slow")
+    assert "best value" in run("%tune best slow")
+
+
 def test_the_words_behind_fix_are_literals_or_text():
     options = read_line(
         "s --fix a=1 --fix b=0.5 --fix c=True --fix d=None --fix e=rbf --fix f=x=y --fix g=[1]", {}, "u"
@@ -96,6 +112,8 @@ def test_a_study_is_exported_and_imported(run, tmp_path):
     assert "imported dish@1: 6 trials" in run("%tune import bowl.db --name dish")
     assert "name what to import" in run("%tune import", fails=True)
     assert "is a verb of %tune" in run("%tune import bowl.db --name list", fails=True)
+    Path("folder").mkdir()
+    assert "folder is a folder: name a file in it" in run("%tune import folder", fails=True)
     assert "choose another name with --name" in run("%tune import bowl.db", fails=True)
 
 
