@@ -35,9 +35,9 @@ def bars(shares: Sequence[tuple[str, float]], label: str, *, most: int = _BARS) 
     more = f", {rest} more parameters below these" if rest > 0 else ""
     height = top + row * len(shown) + 2
     said = "Importance: " + ", ".join(f"{wording.clip(n, 26)} {100 * s:.0f} %" for n, s in shown[:5])
-    return (
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" font-size="11.5"'
-        f' fill="currentColor" aria-label="{escape(said)}"><text x="2" y="13" font-weight="600">Importance '
+    body = (
+        '<text x="2" y="13" font-weight="600">Importance '
         f'<tspan dx="5" font-weight="400" fill="{plane.TEXT}">how much of the rank of {escape(label)} each '
-        f"parameter explains alone{more}</tspan></text> {''.join(parts)}</svg>"
+        f"parameter explains alone{more}</tspan></text> {''.join(parts)}"
     )
+    return plane.chart(body, _WIDTH, height, said=said, key="importance", font=11.5)

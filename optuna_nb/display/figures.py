@@ -35,7 +35,7 @@ _AT_MOST_BEYOND = 20  # one value in so many may lie beyond the scale
 class History:
     """The values of one objective by trial, and the best so far.
 
-    Values that are not finite are counted in ``skipped`` and not drawn.
+    Values that are not finite are not drawn.
     """
 
     label: str
@@ -47,7 +47,6 @@ class History:
     last: int  # the highest trial number; -1 when there is none
     low: float  # of the values that deserve the room
     high: float
-    skipped: int = 0
 
     @property
     def outliers(self) -> int:
@@ -72,14 +71,10 @@ def history(snapshot: StudySnapshot, objective: int = 0, *, label: str = "value"
     points: list[Point] = []
     best: list[Point] = []
     rest: dict[TrialOutcome, list[int]] = {TrialOutcome.PRUNED: [], TrialOutcome.FAILED: []}
-    skipped = 0
     for trial in snapshot.trials:
         if trial.outcome is not TrialOutcome.COMPLETE:
             rest[trial.outcome].append(trial.number)
-        elif objective >= len(trial.values) or not math.isfinite(trial.values[objective]):
-            skipped += 1
-        else:
-            value = trial.values[objective]
+        elif objective < len(trial.values) and math.isfinite(value := trial.values[objective]):
             points.append((trial.number, value))
             if trial.feasible and (not best or sign * value < sign * best[-1][1]):
                 best.append((trial.number, value))
@@ -94,7 +89,6 @@ def history(snapshot: StudySnapshot, objective: int = 0, *, label: str = "value"
         last=max((trial.number for trial in snapshot.trials), default=-1),
         low=low,
         high=high,
-        skipped=skipped,
     )
 
 

@@ -26,7 +26,7 @@ _MOST = 1000  # trials that are looked at
 _BINS = 8
 
 
-def sample(snapshot: StudySnapshot, objective: int = 0, most: int = _MOST) -> list[TrialView]:
+def sample(snapshot: StudySnapshot, objective: int = 0) -> list[TrialView]:
     """Choose completed trials: the best hundred, and of the rest so many, evenly."""
     done = [
         trial
@@ -35,12 +35,12 @@ def sample(snapshot: StudySnapshot, objective: int = 0, most: int = _MOST) -> li
         and len(trial.values) > objective
         and math.isfinite(trial.values[objective])
     ]
-    if len(done) <= most:
+    if len(done) <= _MOST:
         return done
     sign = 1.0 if snapshot.directions[objective] == "minimize" else -1.0
     values = sign * np.array([trial.values[objective] for trial in done])
     kept = set(np.argpartition(values, 100)[:100].tolist())
-    kept.update(np.linspace(0, len(done) - 1, most - 100).astype(int).tolist())
+    kept.update(np.linspace(0, len(done) - 1, _MOST - 100).astype(int).tolist())
     return [done[index] for index in sorted(kept)]
 
 

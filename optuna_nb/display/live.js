@@ -67,8 +67,10 @@ class View {
       this.typing = setTimeout(() => this.set(event.target), 250);
     });
     this.tabs.addEventListener("keydown", (event) => this.arrow(event));
-    // JupyterLab acts on single letters where a cell is selected: keys typed here stay here.
-    this.root.addEventListener("keydown", (event) => { if (event.key !== "Escape") event.stopPropagation(); });
+    // JupyterLab acts on single letters where a cell is selected: those typed here stay here, Ctrl+S and its like do not.
+    this.root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" && !event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+    });
     for (const name of ["head", "controls", "said", "tabs", "tab", "body"]) this[`paint_${name}`]();
   }
 
@@ -85,7 +87,8 @@ class View {
     if (!target || target.getAttribute("aria-disabled") === "true") return;
     if (target.dataset.onbDo) this.model.send({ do: target.dataset.onbDo, value: target.dataset.onbValue ?? null });
     else this.model.send({ do: "set", key: target.dataset.onbSet, value: target.value });
-    if (target.dataset.onbDo === "tab") this.body.setAttribute("aria-busy", "true");
+    const isTab = target.dataset.onbDo === "tab";
+    if (isTab && target.dataset.onbValue !== this.model.get("tab")) this.body.setAttribute("aria-busy", "true");
     if (target.dataset.onbDo === "allow") Notification.requestPermission().then(() => this.paint_said());
   }
 

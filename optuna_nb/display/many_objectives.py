@@ -32,7 +32,7 @@ def charts(snapshot: StudySnapshot) -> str:
         return ""
     front = figures.top(snapshot, 200)
     sides = [_side(snapshot, trials, front, i, j) for i, j in combinations(range(_SIDES), 2)]
-    return f'<div class="onb-grid">{"".join(sides)}{_growth(snapshot, trials)}</div>'
+    return f'<div class="onb-grid onb-pairs">{"".join(sides)}{_growth(snapshot, trials)}</div>'
 
 
 def _counts(trial: TrialView, count: int) -> bool:

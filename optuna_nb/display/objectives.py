@@ -27,7 +27,9 @@ def charts(snapshot: StudySnapshot) -> str:
     if len(points) < _PLANE:
         return ""
     front = [(t.values[0], t.values[1]) for t in figures.top(snapshot, 200)]
-    return f'<div class="onb-grid">{_front(snapshot, points, front)}{_growth(snapshot, points)}</div>'
+    return (
+        f'<div class="onb-grid onb-pairs">{_front(snapshot, points, front)}{_growth(snapshot, points)}</div>'
+    )
 
 
 def _points(snapshot: StudySnapshot) -> list[tuple[int, float, float]]:

@@ -87,7 +87,7 @@ class Panel:
         self._body_waits = self._head_waits = False
         self._saying = threading.Lock()  # around the outputs
         self._said_aside = False
-        self._deleted = False  # the study that is watched; there may be another of its name
+        self._lost = False  # the study or file that is watched; there may be another of its name
 
     # For the main thread
 
@@ -99,12 +99,12 @@ class Panel:
         """
         if self._poller is not None and self._poller.is_running and self._shown is not None:
             self.settle()  # it may have slept since an earlier run of the study
-            if not self._deleted:
+            if not self._lost:
                 self._display(self._shown)
                 self._listen()
                 return
             self.close()  # what was shown so far stays as it is
-            self._shown, self._deleted = None, False
+            self._shown, self._lost = None, False
         reader = self._open()
         try:
             snapshot = reader.snapshot()
@@ -220,7 +220,7 @@ class Panel:
 
     def trouble(self, error: OptunaNBError | OSError | None) -> None:
         """Show one line of what is wrong."""
-        self._deleted = isinstance(error, StudyNotFoundError)
+        self._lost = isinstance(error, (StudyNotFoundError, FileGoneError))
         if self._view is not None:
             text = error.in_one_line() if isinstance(error, OptunaNBError) else str(error or "")
             self._view.complain(text, gone=isinstance(error, FileGoneError))

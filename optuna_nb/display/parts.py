@@ -50,7 +50,7 @@ def header(snapshot: StudySnapshot, *, gone: bool = False) -> str:
     chip = f'<span class="onb-chip"><span aria-hidden="true">{sign}</span> {word}</span> '
     if snapshot.owner and not gone:
         chip += (
-            f'<span class="onb-chip onb-lock"><span aria-hidden="true">⊗</span> Locked elsewhere, '
+            f'<span class="onb-chip"><span aria-hidden="true">⊗</span> Locked elsewhere, '
             f"{escape(wording.clip(snapshot.owner, 40))}</span> "
         )
     head = (
@@ -71,9 +71,8 @@ def _facts(snapshot: StudySnapshot) -> str:
         )
         items += _fact(label, wording.number(figures.best_value(snapshot, index)), kind=' class="onb-main"')
     items += _fact("elapsed", wording.duration(snapshot.elapsed), clock="elapsed")
-    if snapshot.rate:
-        items += _fact("rate", wording.rate(snapshot.rate))
     if snapshot.state is StudyState.RUNNING:
+        items += _fact("rate", wording.rate(snapshot.rate)) if snapshot.rate else ""
         items += _fact("time to go", wording.duration(snapshot.eta), clock="eta")
     return f'<div class="onb-facts">{items}</div>'
 

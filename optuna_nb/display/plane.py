@@ -21,7 +21,28 @@ POINT = "var(--onb-point,gray)"
 ACCENT = "var(--onb-accent,currentColor)"
 GRID = "var(--onb-grid,lightgray)"
 BAD = "var(--onb-failed,currentColor)"
-_LETTER = 6.0  # width of a letter of a tick, about
+_SMALL = 400  # charts up to this width stand in a grid
+_READABLE = 760  # pixels: a wide chart is never narrower
+_LETTER = 7.0  # width of a letter of a tick, in a broad font
+
+
+def chart(body: str, width: int, height: float, *, said: str, key: str, font: float = 11) -> str:
+    """Make one ``<svg>``; a wide one keeps its text readable where there is little room, and scrolls.
+
+    Args:
+        body: What is drawn, as SVG.
+        width: In units of the drawing, which are pixels where there is room.
+        height: Likewise.
+        said: What the chart shows, in words.
+        key: By which the page finds the chart again when it is repainted.
+        font: Size of the text.
+    """
+    least = f' style="min-width:{min(width, _READABLE)}px"' if width > _SMALL else ""
+    drawn = (
+        f'<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}"{least}'
+        f' font-size="{font}" fill="currentColor" aria-label="{escape(said)}">{body}</svg>'
+    )
+    return f'<div class="onb-scroll" data-onb-key="chart:{escape(key)}">{drawn}</div>' if least else drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +68,9 @@ class Plane:
 
     def draw(self, body: str, *, title: str, x_label: str = "", said: str = "") -> str:
         """Put frame, scales and title around what was drawn."""
-        label = escape(said or title)
         heading = f'<text x="2" y="12" font-weight="600">{escape(wording.clip(title, 46))}</text> '
-        return (
-            f'<svg class="onb-chart" role="img" viewBox="0 0 {self.width} {self.height}" width="{self.width}"'
-            f' font-size="11" fill="currentColor" aria-label="{label}">'
-            f"{heading}{self._frame(x_label)}{body}</svg>"
-        )
+        body = f"{heading}{self._frame(x_label)}{body}"
+        return chart(body, self.width, self.height, said=said or title, key=title)
 
     def _frame(self, x_label: str) -> str:
         parts = []

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import importance, parts, style, wording
+from optuna_nb.display import importance, objectives, parts, style, wording
 from optuna_nb.display.bars import bars
 
 if TYPE_CHECKING:
     from optuna_nb.records import StudySnapshot
 
 MAX_BYTES = 60_000
+_PLANE = 2  # objectives; of more, each pair has a chart, and these are too much for a saved page
 
 _HINT = "Saved while the study was at work. To see where it is now: %tune show {name}"
 
@@ -41,7 +42,7 @@ def _importance(snapshot: StudySnapshot) -> str:
     params = snapshot.trials[0].params if snapshot.trials else {}
     if len(snapshot.directions) != 1 or not getattr(params, "is_read", True):
         return ""
-    shares = importance.importances(importance.sample(snapshot, most=1000))
+    shares = importance.importances(importance.sample(snapshot))
     return bars(shares, wording.objective(snapshot, 0), most=6) if len(shares) > 1 else ""
 
 
@@ -60,6 +61,7 @@ def html(snapshot: StudySnapshot) -> str:
         + parts.note(snapshot.note, wrong=failed)
         + parts.note(hint)
         + parts.charts(snapshot)
+        + (objectives.charts(snapshot) if len(snapshot.directions) == _PLANE else "")
         + _importance(snapshot)
     )
     page = ""

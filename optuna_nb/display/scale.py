@@ -41,9 +41,19 @@ def tick_texts(values: list[float]) -> list[str]:
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
     largest = max(abs(v) for v in values)
     if largest and not 1e-4 <= largest < 1e6:  # noqa: PLR2004 - where plain decimals stop being readable
-        return [f"{v:.3g}" for v in values]
+        return [_with_exponent(v) for v in values]
     decimals = min(max(-math.floor(math.log10(step) + 1e-9), 0), 8)
     return [f"{v + 0.0:.{decimals}f}" for v in values]
+
+
+def _power(exponent: int) -> str:
+    """Write a power of ten, out to five digits in full: 0.001, 1000, 1e5."""
+    return f"{10.0**exponent:.{max(-exponent, 0)}f}" if -3 <= exponent < 5 else f"1e{exponent}"  # noqa: PLR2004
+
+
+def _with_exponent(value: float) -> str:
+    """Write a number with three digits and as short an exponent as can be: 1.5e6, 2e-9."""
+    return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class Scale:
         least, most = sys.float_info.min_10_exp, sys.float_info.max_10_exp
         powers = range(max(math.ceil(self.low - 1e-9), least), min(math.floor(self.high + 1e-9), most) + 1)
         every = max(1, math.ceil(len(powers) / max(count, 1)))
-        return [(self.place(10.0**p), f"{10.0**p:.3g}") for p in powers[::every]]
+        return [(self.place(10.0**p), _power(p)) for p in powers[::every]]
 
 
 def scale_of(values: Sequence[Any]) -> Scale:

@@ -15,13 +15,13 @@ _LIGHT = (
     "--onb-new:#57606a;--onb-running:#0a58a8;--onb-paused:#855300;--onb-stopping:#855300;"
     "--onb-stopped:#4b5563;--onb-completed:#176f33;--onb-failed:#b3261e;--onb-interrupted:#963f00;"
     "--onb-point:#76839b;--onb-accent:#0a58a8;--onb-grid:#e3e6ea;--onb-track:#e6e9ee;--onb-soft:#f5f6f8;"
-    "--onb-paper:var(--jp-layout-color0,#fff);--onb-ink:var(--jp-content-font-color1,#1b1f24);--onb-muted:#59626e"
+    "--onb-paper:var(--jp-layout-color0,#fff);--onb-ink:var(--jp-content-font-color1,#1b1f24);--onb-muted:#59626e;--onb-shade:#1b1f2440"
 )
 _DARK = (
     "--onb-new:#aab4c0;--onb-running:#79b8ff;--onb-paused:#e3b341;--onb-stopping:#e3b341;"
     "--onb-stopped:#b6c0cc;--onb-completed:#6fcf7c;--onb-failed:#ff968c;--onb-interrupted:#f5a871;"
     "--onb-point:#8d99ab;--onb-accent:#79b8ff;--onb-grid:#33383f;--onb-track:#3a4048;--onb-soft:#1f2329;"
-    "--onb-paper:var(--jp-layout-color0,#16181c);--onb-ink:var(--jp-content-font-color1,#e8eaed);--onb-muted:#a9b2bd"
+    "--onb-paper:var(--jp-layout-color0,#16181c);--onb-ink:var(--jp-content-font-color1,#e8eaed);--onb-muted:#a9b2bd;--onb-shade:#ffffff38"
 )
 _RULES = """
 .optuna-nb {
@@ -64,10 +64,20 @@ _RULES = """
 .onb-bar .onb-failed { background:var(--onb-failed) }
 .onb-under { display:flex; flex-wrap:wrap; justify-content:space-between; gap:0 16px; font-size:12px }
 .onb-chart { display:block; max-width:100%; height:auto; margin:14px 0 0; font-family:inherit }
+.onb-grid { display:grid; grid-template-columns:repeat(auto-fit,minmax(260px,1fr)); gap:4px 18px }
+.onb-pairs { grid-template-columns:repeat(auto-fit,minmax(min(360px,100%),1fr)) }
+.onb-grid svg { width:100% }
 .onb-tables { display:flex; flex-wrap:wrap; gap:14px 28px; margin-top:10px }
-.onb-scroll { overflow-x:auto; flex:0 1 auto; max-width:100% }
+.onb-scroll {
+  overflow-x:auto; flex:0 1 auto; max-width:100%;
+  background:
+    linear-gradient(90deg,var(--onb-paper) 40%,transparent) 0 0/40px 100% no-repeat local,
+    linear-gradient(270deg,var(--onb-paper) 40%,transparent) 100% 0/40px 100% no-repeat local,
+    linear-gradient(90deg,var(--onb-shade),transparent) 0 0/14px 100% no-repeat scroll,
+    linear-gradient(270deg,var(--onb-shade),transparent) 100% 0/14px 100% no-repeat scroll;
+}
 .optuna-nb table.onb-table {
-  border-collapse:collapse; margin:0; width:auto; font-size:12px; color:inherit; border:0;
+  border-collapse:collapse; margin:0; width:auto; font-size:12px; line-height:1.2; color:inherit; border:0;
 }
 .onb-table caption {
   text-align:left; font-weight:600; font-size:12px; padding:0 0 4px; color:var(--onb-ink);
@@ -137,14 +147,13 @@ _LIVE = """
 .onb-code ins { color:var(--onb-completed); text-decoration:none; font-weight:600 }
 .onb-code del { color:var(--onb-failed); text-decoration:none; font-weight:600 }
 .onb-code i { color:var(--onb-muted); font-style:normal }
-.onb-grid { display:grid; grid-template-columns:repeat(auto-fit,minmax(220px,1fr)); gap:4px 18px }
 .onb-live h4 { font-size:12.5px; font-weight:600; margin:16px 0 0; color:var(--onb-ink) }
 .onb-live h4 span { font-weight:400; color:var(--onb-muted) }
 @media(prefers-reduced-motion:reduce) {
   .onb-live * { transition:none !important; animation:none !important }
 }
 .onb-said:not(:empty) { padding-top:8px }
-.onb-grid svg { width:100% }
+.onb-rows { min-height:calc(40px + 21.4px*var(--onb-rows)) }
 """
 
 

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import wording
-from optuna_nb.display.plane import ACCENT, BAD, GRID, POINT, TEXT
+from optuna_nb.display.plane import ACCENT, BAD, GRID, POINT, TEXT, chart
 from optuna_nb.display.scale import padded, steps, tick_texts
 
 if TYPE_CHECKING:
@@ -51,21 +51,19 @@ def history(series: History, *, height: int = 230) -> str:
     the lower edge. Values beyond the scale are triangles at its edge.
 
     Returns:
-        One ``<svg>`` element of at most about 16 kB; a line of text while there is nothing to draw.
+        One ``<svg>`` in its box, of at most about 16 kB; a line of text while there is nothing to draw.
     """
     if not series.points:
         text = "No completed trial yet"
-        return f'<p class="onb-chart onb-quiet">{text}</p>'
+        return f'<p class="onb-chart onb-quiet" style="min-height:{height}px">{text}</p>'
     axes = _Axes(height, series.last, *padded(series.low, series.high))
     body = [
         *(_labels(series, axes), _legend(series), _grid(axes)),
         *(_dots(series, axes), _best(series, axes)),
         *(_ticks(series.pruned, axes), _crosses(series.failed, axes)),
     ]
-    return (
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
-        f'font-size="11.5" fill="currentColor" aria-label="{escape(_describe(series))}">{"".join(body)}</svg>'
-    )
+    key = f"history of {series.label}"
+    return chart("".join(body), _WIDTH, height, said=_describe(series), key=key, font=11.5)
 
 
 def _describe(series: History) -> str:

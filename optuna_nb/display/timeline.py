@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna_nb.records import EventView, RunEvents, RunView
 
 MOST_RUNS = 30
-STATUS_SIGN = {"running": "●", "completed": "✓", "failed": "✕"}
+STATUS_SIGN = {"running": "●", "completed": "✓", "stopped": "■", "failed": "✕"}
 _PRUNED = "pruned"
 _FILLED, _DRAWN = f'fill="{plane.ACCENT}"', f'fill="none" stroke="{plane.ACCENT}" stroke-width="1.8"'
 _DARK = 'fill="none" stroke="currentColor" stroke-width="2"'
@@ -86,8 +86,7 @@ def timeline(
     said = f"Timeline of {_many(len(shown), 'tuning run')} with {_many(_count(shown, events), 'event')}"
     return (
         f"<h4>Timeline <span>{escape(_which(runs, shown))}</span></h4>"
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" font-size="11"'
-        f' fill="currentColor" aria-label="{said}">{body}{legend}</svg>'
+        f"{plane.chart(body + legend, _WIDTH, height, said=said, key='timeline')}"
         f'<p class="onb-quiet">{_words(shown, events, cut=bool(axis.cuts()))}</p>'
     )
 

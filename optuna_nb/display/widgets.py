@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from optuna_nb.display import parts, style
+from optuna_nb.display import parts, style, wording
 from optuna_nb.display.subshell import answer_where_asked
 from optuna_nb.display.tabs import catalogue
 from optuna_nb.records import StudyState
@@ -166,7 +166,7 @@ class LiveView:
             "stop_now": "Stop now",
             "more": f"+{more_step(snapshot.target)} trials",
         }
-        why = self._read_only or f"Not now: the study is {state}"
+        why = self._read_only or f"Not now: the study {wording.state(state)}"
         offs = {verb: bool(self._read_only) or not can for verb, can in possible.items()}
         return [
             (verb, labels[verb], why if offs[verb] else _HINTS[verb], offs[verb])

@@ -30,12 +30,21 @@ STATE_SIGN = {
     StudyState.INTERRUPTED: "△",
 }
 
+_STATE_SAID = {
+    StudyState.NEW: "has not begun",
+    StudyState.STOPPED: "was stopped",
+    StudyState.COMPLETED: "has completed",
+    StudyState.FAILED: "has failed",
+    StudyState.INTERRUPTED: "was interrupted",
+}
+
 OUTCOME_SIGN = {TrialOutcome.COMPLETE: "✓", TrialOutcome.PRUNED: "✂", TrialOutcome.FAILED: "✕"}
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _FIXED_DIGITS, _MAX_DECIMALS = 6, 6
 _FIXED_RANGE = (1e-4, 1e7)
 _LIST_DIGITS, _LIST_SPAN = 3, 1e4
+_FAST = 10  # trials per second
 _WHOLE = 100  # from here on a speed has no decimals, and never an exponent
 
 
@@ -114,14 +123,14 @@ def durations(values: Sequence[float | None]) -> list[str]:
 
 
 def rate(per_second: float | None) -> str:
-    """Say how fast, in the unit that leaves a number of at least one."""
+    """Say how fast: per second only if that is fast, so that the unit seldom changes in a run."""
     if not per_second:
         return NOTHING
-    for unit, seconds in (("s", 1), ("min", _MINUTE), ("h", _HOUR)):
-        speed = per_second * seconds
-        if speed >= 1 or unit == "h":
-            return f"{speed:,.0f} trials/{unit}" if speed >= _WHOLE else f"{speed:.3g} trials/{unit}"
-    raise AssertionError  # the hours take what is left
+    unit, seconds = ("s", 1) if per_second >= _FAST else ("min", _MINUTE)
+    if per_second * _MINUTE < 1:
+        unit, seconds = "h", _HOUR
+    speed = per_second * seconds
+    return f"{speed:,.0f} trials/{unit}" if speed >= _WHOLE else f"{speed:.3g} trials/{unit}"
 
 
 def progress(snapshot: StudySnapshot) -> str:
@@ -134,10 +143,17 @@ def progress(snapshot: StudySnapshot) -> str:
     return f"{snapshot.done} of {snapshot.target} done" + (f", {left} to go" if left else "")
 
 
+def state(now: StudyState) -> str:
+    """Say what a study does, after its name: "is running", "has failed"."""
+    return _STATE_SAID.get(now, f"is {now}")
+
+
 def objective(snapshot: StudySnapshot, index: int) -> str:
-    """Name one objective: the metric where the study has one and no other."""
+    """Name one objective: by its metric, or by its number as Optuna's own figures do."""
     if len(snapshot.directions) > 1:
-        return f"objective {index}"
+        names = (snapshot.metric or "").split(",")
+        is_named = len(names) == len(snapshot.directions)
+        return clip(names[index].strip(), 40) if is_named else f"objective {index}"
     return clip(snapshot.metric, 40) if snapshot.metric else "value"
 
 

@@ -81,6 +81,25 @@ def test_the_panel_moves_while_the_study_runs_and_while_another_cell_does(open_n
     page.wait_for_text(1, "stopped")
 
 
+STATE_AND_HEIGHT = """e => [e.querySelector(".onb-chip").lastChild.textContent.trim(),
+    e.getBoundingClientRect().height]"""
+
+
+@pytest.mark.parametrize("trials", [3, 12])
+def test_the_panel_does_not_grow_while_its_table_fills_up(open_notebook, trials):
+    page = open_notebook([LOAD, tune("filled", trials, 0.5), ""])
+    page.run_cell(0)
+    page.run_cell(1)
+    wait_for_count(page, 1, trials, 1)
+    heights = []
+    while (look := live(page, 1).evaluate(STATE_AND_HEIGHT))[0] == "Running":
+        heights.append(look[1])
+        page.page.wait_for_timeout(100)
+    assert len(heights) > 2, "there were too few looks at a running study"
+    assert max(heights) - min(heights) < 2, heights
+    page.wait_for_text(1, "completed")
+
+
 def test_stop_acts_within_a_second_although_a_cell_keeps_the_kernel_busy(open_notebook, folder):
     busy = f"import time\nend = time.time() + {BUSY_SECONDS}\nwhile time.time() < end: time.sleep(0.001)"
     page = open_notebook([LOAD, tune("busy", 100_000, 0.05), busy])
@@ -249,6 +268,25 @@ def test_the_keyboard_reaches_everything_and_a_new_state_leaves_the_focus_alone(
     assert live(page, 1).locator("button, select, input, [tabindex='0']").evaluate_all(unnamed) == 0
 
 
+def test_ctrl_s_saves_after_a_click_on_the_panel_and_a_plain_letter_stays_there(open_notebook, folder):
+    page = open_notebook([LOAD, tune("saved", 6, 0.01)])
+    page.run_all()
+    page.wait_for_text(1, "6 of 6 done")
+    open_tab(page, 1, "Trials")
+    page.page.keyboard.press("b")  # in JupyterLab: a new cell below
+    page.page.keyboard.press("Control+s")
+    deadline = time.monotonic() + 10
+    while not nbformat.read(folder / "notebook.ipynb", as_version=4).cells[1].outputs:
+        assert time.monotonic() < deadline, "nothing was saved"
+        page.page.wait_for_timeout(100)
+    assert page.page.locator(".jp-Notebook .jp-CodeCell").count() == 2
+    field = page.page.get_by_placeholder("pruned")
+    field.fill("x < 0")
+    page.page.keyboard.press("Control+a")
+    page.page.keyboard.type("y > 3")
+    assert field.input_value() == "y > 3"
+
+
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_word_of_every_tab_can_be_read_in_both_themes(open_notebook, pictures, theme):
     word = "dark" if theme == DARK else "light"
@@ -292,6 +330,29 @@ trial.suggest_float("{evil}", 0, 1)"""
     page.page.wait_for_timeout(300)
     assert page.output(1).locator("img, script, iframe").count() == 0
     assert "<img" not in saved_bundle(folder / "notebook.ipynb", 1)["text/html"]
+
+
+SMALLEST = """els => Math.min(...els.map(
+    e => parseFloat(getComputedStyle(e).fontSize) * e.ownerSVGElement.getScreenCTM().a))"""
+
+
+def test_in_a_narrow_window_charts_can_be_read_and_what_is_cut_off_shows_that_it_scrolls(open_notebook):
+    page = open_notebook([LOAD, tune("slim", 30, 0.001)])
+    page.page.set_viewport_size({"width": 800, "height": 900})
+    page.run_all()
+    page.wait_for_text(1, "30 of 30 done")
+    panel = live(page, 1)
+    for tab in ("Parameters", "Runs", "History"):
+        open_tab(page, 1, tab)
+        assert panel.locator("svg text").evaluate_all(SMALLEST) >= 9, tab
+        assert panel.evaluate("e => e.scrollWidth <= e.clientWidth"), tab
+        boxes = panel.locator(".onb-scroll")
+        assert boxes.evaluate_all("els => els.some(e => e.scrollWidth > e.clientWidth)"), tab
+        shadow = "els => els.every(e => getComputedStyle(e).backgroundImage.includes('linear-gradient'))"
+        assert boxes.evaluate_all(shadow), tab
+    panel.get_by_role("tab", name="History", exact=True).click()  # which is open
+    page.page.wait_for_timeout(300)
+    assert panel.locator(".onb-body[aria-busy]").count() == 0
 
 
 def test_a_panel_that_is_not_in_view_is_not_fed(open_notebook):

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import sys
 import time
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from display.example import boosting, study, trial
-from optuna_nb.display import figures, scale
+from optuna_nb.display import figures, plane, scale
 from optuna_nb.records import TrialOutcome
 
 values = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300)
@@ -51,9 +52,9 @@ def test_an_infeasible_trial_is_drawn_but_is_never_the_best():
     assert found.best == ((0, 0.5),)
 
 
-def test_values_that_are_not_finite_are_counted_and_not_drawn():
+def test_values_that_are_not_finite_are_not_drawn():
     found = figures.history(study([trial(0, math.inf), trial(1, math.nan), trial(2, 0.5)]))
-    assert (found.points, found.skipped) == (((2, 0.5),), 2)
+    assert found.points == ((2, 0.5),)
 
 
 def test_pruned_and_failed_trials_are_told_apart():
@@ -134,6 +135,21 @@ def test_the_largest_and_the_smallest_numbers_have_a_scale(value):
     for low, high in ((value, value), (min(value, 0.0), max(value, 0.0))):
         ticks = scale.Scale(*scale.padded(low, high)).ticks()
         assert all(0 <= place <= 1 for place, _ in ticks)
+
+
+def test_powers_of_ten_have_an_exponent_only_where_they_would_be_long():
+    texts = [text for _, text in scale.Scale(-5.0, 6.0, log=True).ticks(20)]
+    assert texts == ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000", "1e5", "1e6"]
+    assert scale.tick_texts([1e6, 1.5e6]) == ["1e6", "1.5e6"]
+    assert scale.tick_texts([-2e-9, 0.0, 2e-12]) == ["-2e-9", "0", "2e-12"]
+
+
+def test_the_last_tick_of_a_chart_lies_within_it():
+    drawn = plane.Plane(scale.Scale(0.0, 3.0, log=True), scale.Scale(0.0, 1.0), width=330)
+    places = re.findall(r'<text x="([\d.]+)"[^>]*middle[^>]*>([^<]+)<', drawn.draw("", title="x"))
+    at, text = places[-1]
+    assert text == "1000"
+    assert float(at) + len(text) * 7 / 2 <= drawn.width  # of letters 7 wide, as in DejaVu Sans
 
 
 def test_a_logarithmic_scale_has_ticks_only_where_there_are_numbers():

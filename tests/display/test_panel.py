@@ -278,6 +278,23 @@ def test_a_kernel_with_an_open_panel_shuts_down_at_once(tmp_path):
         assert kernel.shutdown() < 2.5
 
 
+def test_a_cell_that_is_run_again_after_its_file_was_deleted_has_a_living_panel_on_the_new_file(tmp_path):
+    head = "[panel] = _panels.values()\nassert panel._poller.is_running\npanel._view.model.head"
+    cell = "%%tune again --trials {}\ntrial.suggest_float('x', 0, 1)"
+    with Kernel(tmp_path) as kernel:
+        kernel.run("%load_ext optuna_nb\nfrom optuna_nb.cell.view import _panels")
+        kernel.run(cell.format(3))
+        kernel.run("%tune wait again")
+        for file in tmp_path.glob("optuna_nb.db*"):
+            file.unlink()
+        kernel.run(cell.format(5))
+        kernel.run("%tune wait again")
+        shown = kernel.value(head)
+        assert "File gone" not in shown
+        assert "5 of 5 done" in shown
+        assert "File gone" not in kernel.run("%tune show again").displays[-1]["text/html"]
+
+
 def test_without_a_notebook_a_panel_is_one_line_of_text(capsys):
     played = PlayedStudy(100, 0)
     Panel(played.reader, played.verbs()).show()

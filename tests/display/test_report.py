@@ -123,10 +123,27 @@ def test_extreme_values_can_be_drawn():
     assert "nan" not in html
 
 
-def test_two_objectives_show_the_pareto_front_and_a_chart_each():
+@pytest.mark.parametrize("directions", [2, 3])
+def test_the_page_of_several_objectives_draws_the_front_of_two_and_stays_below_the_limit(directions):
+    values = [[(n * (i + 7) * 7919 % 10_007) / 10_007 for i in range(directions)] for n in range(10_000)]
+    made = study([trial(n, *each) for n, each in enumerate(values)], directions=("minimize",) * directions)
+    html = report.bundle(made)["text/html"]
+    assert ('aria-label="Pareto front: objective 1 ↓ by objective 0 ↓' in html) == (directions == 2)
+    assert "Pareto front</caption>" in html  # the table is there, too
+    assert len(html.encode()) < report.MAX_BYTES
+
+
+def test_two_objectives_show_the_pareto_front_and_a_chart_each_and_of_both():
     made = page(study([trial(n, n / 9, -n / 9) for n in range(9)], directions=("minimize", "maximize")))
     assert "Pareto front" in made.text
-    assert made.tags.count("svg") == 2
+    assert made.tags.count("svg") == 4  # with the front and the hypervolume
+
+
+@pytest.mark.parametrize("state", StudyState)
+def test_a_rate_is_shown_only_while_the_study_runs(state):
+    assert ("trials/s" in report.bundle(study(boosting(40), state=state))["text/html"]) == (
+        state is StudyState.RUNNING
+    )
 
 
 def test_a_page_saved_in_mid_run_says_so():

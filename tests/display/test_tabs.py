@@ -1,5 +1,6 @@
 """The tabs: what each says, what it costs, and that no name ever becomes markup."""
 
+import contextlib
 import csv
 import gc
 import io
@@ -16,7 +17,19 @@ from optuna_nb.display.document import document
 from optuna_nb.display.tabs import trials as trials_tab
 from optuna_nb.display.tabs.catalogue import TABS
 from optuna_nb.display.tabs.choices import Choices
-from optuna_nb.records import Cluster, EventView, LiveTrial, RunEvents, StudyState, TrialOutcome, WorkerView
+from optuna_nb.records import (
+    Cluster,
+    EventView,
+    LiveTrial,
+    Objective,
+    RunEvents,
+    StudyState,
+    TrialOutcome,
+    TuneOptions,
+    WorkerView,
+)
+from optuna_nb.storage.reader import Reader
+from optuna_nb.tuning import api
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -150,6 +163,24 @@ def test_equal_values_have_no_importance():
     assert importance.importances([trial(n, 1.0, params={"x": n}) for n in range(40)]) == []
 
 
+def shades(values, direction="maximize"):
+    """Return how strong each trial's cell of the contour is, in their order."""
+    made = study(
+        [trial(n, v, params={"x": n, "y": n}) for n, v in enumerate(values)], directions=(direction,)
+    )
+    html = TABS["parameters"][1](made, PlayedStudy(1, 1).reader(), Choices())
+    found = re.findall(r'<rect x="([\d.]+)"[^>]* opacity="([\d.]+)"', html.partition("Contour")[2])
+    return [float(shade) for _, shade in sorted(found, key=lambda pair: float(pair[0]))]
+
+
+def test_equal_scores_have_one_shade_in_the_contour_and_better_ones_a_stronger():
+    assert len(set(shades([0.5] * 6))) == 1
+    worst, one, other, best = shades([0.1, 0.4, 0.4, 0.9])
+    assert worst < one == other < best
+    assert shades([0.1, 0.4, 0.4, 0.9], "minimize") == [best, one, other, worst]
+    assert "mean rank by roc_auc" in render("parameters", study(boosting(40))).text
+
+
 def numbers(found):
     return [int(n) for n in re.findall(r'<th scope="row">(\d+)</th>', found)]
 
@@ -164,6 +195,8 @@ def numbers(found):
             lambda t: bool(t.values) and t.values[0] >= 0.99 and t.params["booster"] == "dart",
         ),
         ("max_depth < none", lambda _: False),
+        ("number == 3", lambda t: t.number == 3),
+        ("state == pruned", lambda t: t.outcome is TrialOutcome.PRUNED),
     ],
 )
 def test_the_filter_keeps_what_passes_every_condition(text, keeps):
@@ -213,6 +246,16 @@ def test_a_column_can_be_left_out_and_another_taken_in():
     assert "p0" not in heads
 
 
+@pytest.mark.parametrize(("target", "rows"), [(100, 8), (None, 8), (3, 3)])
+def test_the_panel_has_room_for_as_many_rows_as_there_will_be_from_the_beginning(target, rows):
+    for done in (0, 1):
+        html = TABS["history"][1](study(boosting(done), target=target), PlayedStudy(1, 1).reader(), Choices())
+        assert f"--onb-rows:{rows}" in html
+    assert "--onb-rows:" not in TABS["history"][1](
+        study(boosting(1)), PlayedStudy(1, 1).reader(), Choices(interactive=False)
+    )
+
+
 def test_two_objectives_show_front_and_hypervolume():
     made = study([trial(n, n / 9, (n - 9) ** 2 / 9) for n in range(20)], directions=("minimize", "minimize"))
     text = render("history", made).text
@@ -228,10 +271,44 @@ def test_runs_tell_what_they_resume_and_what_changed():
     assert "+x = 2" in text
 
 
+def test_a_run_that_was_stopped_is_not_called_completed(tmp_path):
+    def objective(trial):
+        if trial.number == 2:
+            api.load("seen", url).stop()
+        return trial.suggest_float("x", 0, 1)
+
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    for trials in (40, 5):
+        options = TuneOptions(name="seen", storage=url, trials=trials)
+        api.start(Objective(objective, "", {"cell": "a"}), options).wait()
+    with contextlib.closing(Reader(url, "seen")) as reader:
+        html = TABS["runs"][1](reader.snapshot(), reader, Choices())
+    states = re.findall(r'<td class="onb-text">([✓■] \w+)</td>', html)
+    assert states == ["✓ completed", "■ stopped"]
+    assert "■ stopped" in html.partition("<table")[0]  # in the drawing
+
+
+def test_the_live_tab_says_what_became_of_the_study():
+    assert render("live", study([], state=StudyState.FAILED)).text == "The study has failed"
+
+
 def test_the_log_shows_no_terminal_escape():
     text = render("log", study(boosting(9))).text
     assert "<b>hello</b>" in text
     assert "\x1b" not in text
+
+
+def test_the_log_of_a_run_whose_first_trial_failed_stands_in_for_that_of_trials():
+    class Source(type(PlayedStudy(0, 1e9).reader())):
+        def numbers_with_log(self, limit=200):
+            return []
+
+        def runs(self):
+            return [replace(run, log="<i>C=-1</i>\x1b[2K is not positive") for run in super().runs()]
+
+    found = render("log", study(boosting(0), state=StudyState.FAILED), source=Source(PlayedStudy(0, 1e9)))
+    assert "The trial that ended the run; it is not kept" in found.text
+    assert "<i>C=-1</i>\N{REPLACEMENT CHARACTER}[2K is not positive" in found.text
 
 
 def test_the_report_is_one_page_without_script_and_without_dead_controls():
@@ -240,6 +317,20 @@ def test_the_report_is_one_page_without_script_and_without_dead_controls():
     assert not re.search(r"<(button|select|input)", page)
     for section in ("History", "Parameters", "Learning curves", "Trials", "Runs", "Code"):
         assert f"<h2>{section}</h2>" in page
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_the_report_says_which_trials_and_parameters_it_leaves_out(direction):
+    params = {f"p{i}": i for i in range(30)}
+    few = [trial(n, n / 602, params=params) for n in range(500)]
+    many = [trial(n, n / 602, params=params) for n in range(602)]
+    source = PlayedStudy(1, 1e9).reader()
+    page = document(study(many, directions=(direction,)), source)
+    assert "In this table: the best 500 of 602 trials by roc_auc, with 8 of 30 parameters" in page
+    shown = numbers(page.partition('aria-label="Trials"')[2])[:500]
+    assert set(shown) == set(range(500) if direction == "minimize" else range(102, 602))
+    assert "In this table: 8 of 30 parameters" in document(study(few), source)
+    assert "In this table" not in document(study(boosting(500)), source)
 
 
 @pytest.mark.parametrize("tab", ["history", "parameters", "trials"])

@@ -1,11 +1,13 @@
 """How numbers, durations and names read."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from display.example import study, trial
 from optuna_nb.display import wording
+from optuna_nb.records import StudyState
 
 
 @pytest.mark.parametrize(
@@ -34,13 +36,14 @@ def test_a_duration_that_is_not_known_is_a_dash(seconds):
         (12.34, "12.3 trials/s"),
         (1320.4, "1,320 trials/s"),
         (999.7, "1,000 trials/s"),
+        (9.94, "596 trials/min"),
         (0.5, "30 trials/min"),
         (0.01, "36 trials/h"),
         (1e-5, "0.036 trials/h"),
         (0, wording.NOTHING),
     ],
 )
-def test_a_rate_is_said_in_the_unit_that_leaves_a_readable_number(per_second, said):
+def test_a_rate_is_per_minute_unless_that_is_very_much_or_too_little(per_second, said):
     assert wording.rate(per_second) == said
 
 
@@ -82,3 +85,25 @@ def test_progress_says_what_is_done_and_what_is_to_go():
     assert wording.progress(study(trials, target=42)) == "42 of 42 done"
     assert wording.progress(study(trials, target=3)) == "42 done, 3 asked for"
     assert wording.progress(study(trials, target=None)) == "42 done, no limit"
+
+
+def test_objectives_have_the_names_of_the_user_or_the_numbers_of_optuna():
+    two = study([], directions=("minimize", "maximize"))
+    assert [wording.objective(two, i) for i in (0, 1)] == ["objective 0", "objective 1"]
+    named = replace(two, metric="seconds, auc")
+    assert [wording.objective(named, i) for i in (0, 1)] == ["seconds", "auc"]
+    assert wording.objective(replace(two, metric="auc"), 1) == "objective 1"
+    assert wording.objective(study([]), 0) == "roc_auc"
+
+
+def test_what_a_study_does_is_said_in_whole_words():
+    assert {state.value: wording.state(state) for state in StudyState} == {
+        "new": "has not begun",
+        "running": "is running",
+        "paused": "is paused",
+        "stopping": "is stopping",
+        "stopped": "was stopped",
+        "completed": "has completed",
+        "failed": "has failed",
+        "interrupted": "was interrupted",
+    }

@@ -240,12 +240,6 @@ class LabPage:
         """Wait until the output of a cell contains some text."""
         self.output(index).filter(has_text=text).wait_for(timeout=timeout * 1000)
 
-    def wait_until_static(self, index: int, timeout: float = 30) -> None:
-        """Wait until the output of a cell holds no widget any more."""
-        self.output(index).locator(".jupyter-widgets").first.wait_for(
-            state="detached", timeout=timeout * 1000
-        )
-
     def save(self) -> None:
         """Save the notebook and wait until it is on disk."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")

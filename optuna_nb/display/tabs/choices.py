@@ -17,7 +17,6 @@ KEYS = frozenset(
         *(
             "sort",
             "filter",
-            "columns",
             "rows",
             "slice",
             "across",

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from optuna_nb.records import StudySnapshot
 
 
-def render(snapshot: StudySnapshot, _source: Source, _choices: Choices) -> str:
-    """Draw the tab."""
-    return parts.charts(snapshot) + objectives.charts(snapshot) + parts.last_table(snapshot)
+_ROWS = 8
+
+
+def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
+    """Draw the tab; a live one is from the beginning as high as the table will be."""
+    table = parts.last_table(snapshot, _ROWS)
+    if choices.interactive:
+        rows = min(_ROWS, max(snapshot.target or _ROWS, snapshot.done))
+        table = f'<div class="onb-rows" style="--onb-rows:{rows}">{table}</div>'
+    return parts.charts(snapshot) + objectives.charts(snapshot) + table

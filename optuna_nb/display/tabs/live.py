@@ -23,7 +23,9 @@ def render(snapshot: StudySnapshot, _source: Source, _choices: Choices) -> str:
     workers = "" if snapshot.cluster is None else _workers(snapshot.cluster, snapshot.live)
     if not snapshot.live:
         return workers + quiet(
-            "No trial is in flight" if snapshot.state.is_active else f"The study is {snapshot.state}"
+            "No trial is in flight"
+            if snapshot.state.is_active
+            else f"The study {wording.state(snapshot.state)}"
         )
     runs = {n: w.name for w in (snapshot.cluster.workers if snapshot.cluster else ()) for n in w.trials}
     rows = "".join(_row(trial, runs.get(trial.number, "")) for trial in list(snapshot.live)[:_MOST])

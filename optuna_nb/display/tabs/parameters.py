@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import importance, plane, wording
@@ -43,7 +44,7 @@ def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
     parts = [bars(shares, label)]
     parts.append(_slices(ranked, order, objective, label, choices))
     if len(order) >= _TWO:
-        parts.append(_contour(ranked, order, label, choices))
+        parts.append(_contour(ranked, order, objective, label, choices))
         parts.append(_parallel(ranked, order, objective, label))
     return tools(choices, controls) + "".join(parts)
 
@@ -82,8 +83,10 @@ def _slices(
     return f'{heading}{controls}<div class="onb-grid">{"".join(drawn)}</div>'
 
 
-def _contour(trials: Sequence[TrialView], order: Sequence[str], label: str, choices: Choices) -> str:
-    """Colour the plane of two parameters by the mean value of the trials in each cell."""
+def _contour(
+    trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str, choices: Choices
+) -> str:
+    """Colour the plane of two parameters by the mean rank of the trials in each cell."""
     across = choices.one_of("across", order, order[0])
     down = choices.one_of("down", order, order[1])
     if across == down:
@@ -93,14 +96,14 @@ def _contour(trials: Sequence[TrialView], order: Sequence[str], label: str, choi
     controls = tools(
         choices, select("across", "Across", options, across), select("down", "Up", options, down)
     )
-    heading = f"<h4>Contour <span>mean of {escape(label)}, stronger is better</span></h4>"
+    heading = f"<h4>Contour <span>mean rank by {escape(label)} in each cell, stronger is better</span></h4>"
     if not both:
         return f"{heading}{controls}{quiet('No trial has both parameters')}"
     x, y = scale_of([t.params[across] for t in both]), scale_of([t.params[down] for t in both])
     drawing = plane.Plane(x, y, 520, 300, left=70)
-    cells: dict[tuple[int, int], list[int]] = {}
+    cells: dict[tuple[int, int], list[float]] = {}
     columns, rows = len(x.choices) or _CELLS, len(y.choices) or _CELLS
-    for rank, trial in enumerate(both):  # from worst to best
+    for rank, trial in zip(_ranks(both, objective), both, strict=True):
         column = min(int(x.place(trial.params[across]) * columns), columns - 1)
         row = min(int(y.place(trial.params[down]) * rows), rows - 1)
         cells.setdefault((column, row), []).append(rank)
@@ -110,7 +113,7 @@ def _contour(trials: Sequence[TrialView], order: Sequence[str], label: str, choi
     body = "".join(
         f'<rect x="{left + column * wide:.1f}" y="{base - (row + 1) * high:.1f}" width="{wide:.1f}"'
         f' height="{high:.1f}" fill="{plane.ACCENT}"'
-        f' opacity="{0.08 + 0.82 * (sum(ranks) / len(ranks) / max(len(both) - 1, 1)) ** 2:.2f}"/>'
+        f' opacity="{0.08 + 0.82 * (sum(ranks) / len(ranks)) ** 2:.2f}"/>'
         for (column, row), ranks in cells.items()
     )
     best = both[-1]
@@ -118,6 +121,15 @@ def _contour(trials: Sequence[TrialView], order: Sequence[str], label: str, choi
     title = f"{wording.clip(down, 22)} by {wording.clip(across, 22)}"
     drawn = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
     return f"{heading}{controls}{drawn}"
+
+
+def _ranks(trials: Sequence[TrialView], objective: int) -> list[float]:
+    """Rank trials that stand from worst to best, from 0 to 1; equal ones share the middle of their ranks."""
+    ranks: list[float] = []
+    for _, group in groupby(trials, key=lambda t: t.values[objective]):
+        tied = len(list(group))
+        ranks += [(len(ranks) + (tied - 1) / 2) / max(len(trials) - 1, 1)] * tied
+    return ranks
 
 
 def _parallel(trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str) -> str:
@@ -161,8 +173,5 @@ def _parallel(trials: Sequence[TrialView], order: Sequence[str], objective: int,
     )
     said = f"Parallel coordinates of {len(picked)} trials over {', '.join(names)}"
     heading = f"<h4>Parallel coordinates <span>the {len(best)} best trials in colour</span></h4>"
-    return (
-        f'{heading}<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}"'
-        f' font-size="11" fill="currentColor" aria-label="{escape(wording.clip(said, 300))}">'
-        f"{drawn}{''.join(parts)}</svg>"
-    )
+    body = drawn + "".join(parts)
+    return heading + plane.chart(body, width, height, said=wording.clip(said, 300), key="parallel")

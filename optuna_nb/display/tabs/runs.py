@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
@@ -22,12 +23,18 @@ _MOST, _LINES = 50, 600
 
 def render(snapshot: StudySnapshot, source: Source, choices: Choices) -> str:
     """Draw and list runs, and compare two versions where there are several."""
-    runs = source.runs()
+    events = source.events()
+    runs = [_as_it_ended(run, events.get(run.index)) for run in source.runs()]
     if not runs:
         return quiet("No run is recorded: plain Optuna made this study")
-    events = source.events()
     drawn = timeline(runs, events, active=snapshot.state.is_active, now=datetime.now(UTC))
     return drawn + _runs(runs, events) + _versions(source.versions(), choices)
+
+
+def _as_it_ended(run: RunView, events: RunEvents | None) -> RunView:
+    """Tell a run that was stopped from one that did all it was to do: the record's status is one for both."""
+    stopped = run.status == "completed" and events is not None and "stopped" in events.counts
+    return replace(run, status="stopped") if stopped else run
 
 
 def _runs(runs: list[RunView], events: Mapping[int, RunEvents]) -> str:

@@ -82,7 +82,7 @@ def _tools(
     total = len(snapshot.trials)
     said = f"{found} of {total} trials" if found != total else f"{total} trials"
     if not choices.interactive:
-        return ""
+        return _left_out(snapshot, choices, len(names), len(shown))
     return (
         '<div class="onb-tools"><label>Filter <input type="search" data-onb-set="filter" placeholder='
         f'"pruned, x &lt; 0.5, value &gt; 0.9" size="26" value="{escape(choices.text("filter"))}"></label>'
@@ -92,6 +92,17 @@ def _tools(
         f'<details class="onb-columns onb-tools" data-onb-key="columns"><summary>Columns, {len(shown)} of '
         f"{len(names)} parameters</summary><div>{boxes}</div></details>"
     )
+
+
+def _left_out(snapshot: StudySnapshot, choices: Choices, names: int, shown: int) -> str:
+    """Say what a page on which nobody can choose does not show; it is sorted by the value, the best first."""
+    total, limit = len(snapshot.trials), int(choices.one_of("rows", _ROWS, _ROWS[0]))
+    parts = []
+    if total > limit:
+        parts.append(f"the best {limit} of {total} trials by {wording.objective(snapshot, 0)}")
+    if names > shown:
+        parts.append(f"{shown} of {names} parameters")
+    return quiet(f"In this table: {', with '.join(parts)}") if parts else ""
 
 
 def _heads(snapshot: StudySnapshot, shown: Sequence[str], choices: Choices) -> str:
@@ -182,6 +193,7 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": lambda a, b: a <= b,
     ">=": lambda a, b: a >= b,
     "!=": lambda a, b: a != b,
+    "==": lambda a, b: a == b,
     "<": lambda a, b: a < b,
     ">": lambda a, b: a > b,
     "=": lambda a, b: a == b,
