@@ -16,14 +16,12 @@ import os
 import subprocess
 import sys
 import venv
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from data import NAMES
+from tables import OURS, TIMED, report
 
 HERE = Path(__file__).resolve().parent
 PEERS = {
@@ -40,8 +38,6 @@ PACKAGES = {
     "flaml": ["flaml[automl]", "xgboost", "catboost", "scikit-learn", "pandas"],
     "bluecast": ["bluecast"],
 }
-OURS = ("autotune", "autotune_one")
-TIMED = (*OURS, "naive_again")  # against the naive loop; that it again, with another seed, is the control
 TRACED = ("naive", *TIMED)
 Key = tuple[str, str, str, int]
 
@@ -90,136 +86,6 @@ def run(key: Key, budget: float, environments: Path, limit: float) -> dict[str, 
             "why": why,
         }
     return found
-
-
-def report(runs: list[dict[str, Any]]) -> str:
-    """Write the tables: medians of held-out loss, the time to the naive loop's quality, every run."""
-    lines: list[str] = []
-    groups = sorted({(run["series"], run["model"], run["budget"]) for run in runs})
-    for series, model, budget in groups:
-        chosen = [
-            run for run in runs if (run["series"], run["model"], run["budget"]) == (series, model, budget)
-        ]
-        lines += [f"## Series {series}: {model}, {budget:g} CPU seconds", ""]
-        lines += [*_medians(chosen), ""]
-        if any(run["tuner"] == "autotune" for run in chosen):
-            lines += [*_ranks(chosen), "", *_speed(chosen), ""]
-    lines += [
-        "## Every run",
-        "",
-        "| series | model | data | seed | tuner | budget, CPU s | held-out loss | CPU s used | configurations |",
-    ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
-    for it in sorted(
-        runs, key=lambda it: (it["series"], it["model"], it["budget"], it["data"], it["seed"], it["tuner"])
-    ):
-        score = f"{it['score']:.4f}" if it["score"] is not None else it["why"]
-        if it.get("plain"):
-            score += f" (one tree a round {it['plain']:.4f})"
-        lines.append(
-            f"| {it['series']} | {it['model']} | {it['data']} | {it['seed']} | {it['tuner']} | {it['budget']:g} | {score} "
-            f"| {it.get('cpu', '')} | {it.get('configurations', '')} |"
-        )
-    return "\n".join(lines)
-
-
-def _by_data(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
-    table: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for it in runs:
-        if it["score"] is not None:
-            table[it["data"]][it["tuner"]][it["seed"]] = it["score"]
-    return table
-
-
-def _tuners(runs: list[dict[str, Any]]) -> list[str]:
-    present = {it["tuner"] for it in runs}
-    return [name for name in (*OURS, "autotune_bluecast", *PEERS) if name in present]
-
-
-def _medians(runs: list[dict[str, Any]]) -> list[str]:
-    table, tuners = _by_data(runs), _tuners(runs)
-    lines = [
-        "Median held-out loss over seeds (log loss or root mean squared error; less is better; worst seed in brackets)",
-        "",
-        f"| data | {' | '.join(tuners)} |",
-        f"|---|{'---|' * len(tuners)}",
-    ]
-    for name in [it for it in NAMES if it in table] + [it for it in table if it not in NAMES]:
-        cells = []
-        for tuner in tuners:
-            values = list(table[name].get(tuner, {}).values())
-            cells.append(f"{median(values):.4f} ({max(values):.4f})" if values else "-")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def _ranks(runs: list[dict[str, Any]]) -> list[str]:
-    table, tuners = _by_data(runs), _tuners(runs)
-    lines = [
-        "Runs of `autotune` against each other tuner on the same data and seed, all together; and the worst seeds",
-        "",
-        "| against | won | of | our loss / theirs, median | worst seed is better on | of |",
-        "|---|---|---|---|---|---|",
-    ]
-    for tuner in tuners:
-        if tuner in OURS:
-            continue
-        rows = {name: row for name, row in table.items() if row.get("autotune") and row.get(tuner)}
-        shares = [
-            row["autotune"][seed] / score
-            for row in rows.values()
-            for seed, score in row[tuner].items()
-            if seed in row["autotune"]
-        ]
-        safer = sum(max(row["autotune"].values()) < max(row[tuner].values()) for row in rows.values())
-        won = sum(share < 1 for share in shares)
-        lines.append(
-            f"| {tuner} | {won} | {len(shares)} | {median(shares):.3f} | {safer} | {len(rows)} data sets |"
-        )
-    return lines
-
-
-def _speed(runs: list[dict[str, Any]]) -> list[str]:
-    """CPU time after which the held-out loss first is at or below the naive loop's final one; naive = 1."""
-    traces = {(it["data"], it["seed"], it["tuner"]): it for it in runs if it.get("trace")}
-    timed = [tuner for tuner in TIMED if any(key[2] == tuner for key in traces)]
-    lines = [
-        "CPU time until the incumbent's held-out loss first is as good as the naive loop's last one (naive loop's CPU time = 1)",
-        "",
-        f"| data | seed | {' | '.join(timed)} |",
-        f"|---|---|{'---|' * len(timed)}",
-    ]
-    shares: dict[str, dict[str, list[float]]] = {tuner: defaultdict(list) for tuner in timed}
-    for (name, seed, _), naive in sorted(it for it in traces.items() if it[0][2] == "naive"):
-        goal, spent = naive["score"], min(naive["cpu"], naive["budget"])
-        cells = []
-        for tuner in timed:
-            trace = traces.get((name, seed, tuner), {}).get("trace")
-            if not trace:
-                cells.append("-")
-                continue
-            at = next((moment for moment, loss in trace if loss <= goal), inf)
-            shares[tuner][name].append(at / spent)
-            cells.append(_time(at / spent))
-        lines.append(f"| {name} | {seed} | {' | '.join(cells)} |")
-    for label, summed_up in (("median", _median_of_all), ("median of the worst data set", _worst_median)):
-        cells = [_time(summed_up(shares[tuner])) if shares[tuner] else "-" for tuner in timed]
-        lines.append(f"| {label} | | {' | '.join(cells)} |")
-    never = [[share == inf for own in shares[tuner].values() for share in own] for tuner in timed]
-    lines.append(f"| never | | {' | '.join(f'{sum(it)} of {len(it)}' for it in never)} |")
-    return lines
-
-
-def _time(share: float) -> str:
-    return "never" if share == inf else f"{share:.2f}"
-
-
-def _median_of_all(shares: dict[str, list[float]]) -> float:
-    return median(share for own in shares.values() for share in own)
-
-
-def _worst_median(shares: dict[str, list[float]]) -> float:
-    return max(median(own) for own in shares.values())
 
 
 def main() -> None:
