@@ -25,6 +25,7 @@ from optuna_nb.storage.server import identity
 from optuna_nb.storage.versions import find
 from optuna_nb.tuning import api as tuning
 from optuna_nb.tuning import background, fixing
+from optuna_nb.tuning.reading import load_to_look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -317,7 +318,7 @@ def _refine_later(handle: StudyHandle) -> None:
 
 def summary(handle: StudyHandle) -> str:
     """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty."""
-    attributes = handle.study.user_attrs
+    attributes = load_to_look(handle).user_attrs
     about = attributes.get(STUDY)
     if about is None:
         return ""
@@ -340,7 +341,7 @@ def best_code(handle: StudyHandle) -> str:
     Raises:
         InvalidOptionError: the study has none, or not yet.
     """
-    attributes = handle.study.user_attrs
+    attributes = load_to_look(handle).user_attrs
     if STUDY not in attributes:
         raise InvalidOptionError(
             f"{handle.name} is no study of %autotune: its own cell is the code", code="NB416"

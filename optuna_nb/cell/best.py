@@ -44,7 +44,9 @@ def _trial(snapshot: StudySnapshot, trial: TrialView) -> str:
 
 def gain_text(handle: StudyHandle) -> str:
     """Say what a study of ``%autotune`` has gained; empty for any other."""
-    attributes = handle.study.user_attrs
+    from optuna_nb.tuning.reading import load_to_look
+
+    attributes = load_to_look(handle).user_attrs
     if "autotune" not in attributes:
         return ""
     from optuna_nb.cell.autotune import summary

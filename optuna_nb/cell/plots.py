@@ -53,7 +53,9 @@ def plot(kind: str, handle: StudyHandle) -> Any:
         raise InvalidOptionError(msg, code="NB701")
     import optuna
 
-    study = handle.study
+    from optuna_nb.tuning.reading import load_to_look
+
+    study = load_to_look(handle)
     arguments = _arguments(name, study)
     try:
         # The terminator draws a progress bar of its own, which is over before anybody has read it.

@@ -40,15 +40,19 @@ def add_plot_flags(parser: LineParser) -> None:
 
 def dashboard(given: argparse.Namespace) -> None:
     """Start optuna-dashboard and print its address."""
-    from optuna_nb.cell.api import load
     from optuna_nb.cell.dashboard import address
+    from optuna_nb.storage import versions
     from optuna_nb.storage.database import sqlite_path
+    from optuna_nb.storage.migrations import open_read_only
 
     path = sqlite_path(given.storage)
     if not path.exists():
         msg = f"there is no database {path}: run a %%tune cell first, or name another file with --storage"
         raise StorageError(msg, code="NB505")
-    study_id = load(given.name, given.storage).study._study_id if given.name else None  # noqa: SLF001
+    study_id = None
+    if given.name:
+        with contextlib.closing(open_read_only(given.storage)) as connection:
+            study_id = versions.resolve(connection, given.name).study_id
     print(f"{address(path.resolve(), study_id)} (read-only, until this kernel ends)")  # noqa: T201
 
 

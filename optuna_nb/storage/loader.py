@@ -193,7 +193,7 @@ def _checked_rows(
     children = [
         _by_trial(connection.execute(sql.format(where=where), key).fetchall()) for sql in _CHILDREN.values()
     ]
-    hashes = dict(connection.execute(_HASHES[where], key)) if _has_hashes(connection) else {}
+    hashes = dict(connection.execute(_HASHES[where], key)) if is_ours(connection) else {}
     if lost := hashes.keys() - {head[0] for head in heads}:
         msg = f"{len(lost)} trials of {study} are missing in the file: {REMEDY}"
         raise StorageError(msg, code="NB502")
@@ -217,7 +217,7 @@ def _by_trial(rows: list[tuple[Any, ...]]) -> dict[int, _Rows]:
     return groups
 
 
-def _has_hashes(connection: Connection) -> bool:
+def is_ours(connection: Connection) -> bool:
     """Tell whether the file has been ours: a study of plain Optuna has no such table."""
     return has_table(connection, "trial_commits")
 

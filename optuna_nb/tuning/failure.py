@@ -25,7 +25,7 @@ def one_line(error: BaseException, number: int, *, logged: bool = False) -> str:
         text = f"trial {number} failed: {type(error).__name__}: {first_line(error)}"
     where = _where(error)
     more = "; the Log tab has all of it" if logged and "\n" in message(error).strip() else ""
-    return storable(f"{text} ({where}){more}" if where else f"{text}{more}")
+    return as_utf8(f"{text} ({where}){more}" if where else f"{text}{more}")
 
 
 def first_line(error: BaseException) -> str:
@@ -36,12 +36,12 @@ def first_line(error: BaseException) -> str:
 def message(error: BaseException) -> str:
     """Return what an error says, also where its own class cannot."""
     try:
-        return storable(str(error))
+        return as_utf8(str(error))
     except Exception:  # noqa: BLE001 - whatever the user's class raises
         return "its text cannot be read"
 
 
-def storable(text: str) -> str:
+def as_utf8(text: str) -> str:
     """Write as escapes what no database takes: halves of characters, as in names of files."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -69,7 +69,7 @@ def _is_library(filename: str) -> bool:
 
 def log_text(printed: str, error: BaseException | None) -> str:
     """Return what a trial printed and, where it failed, its whole traceback."""
-    return storable(printed + (full_text(error) if error is not None else ""))
+    return as_utf8(printed + (full_text(error) if error is not None else ""))
 
 
 def full_text(error: BaseException) -> str:

@@ -31,7 +31,7 @@ from optuna_nb.storage.server import identity, place
 from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export, is_report
-from optuna_nb.tuning.reading import load_study
+from optuna_nb.tuning.reading import load_study, load_to_look
 from optuna_nb.tuning.transfer import transfer
 from optuna_nb.tuning.waiting import runs_elsewhere, until_heard, wait_for_end
 
@@ -297,7 +297,7 @@ class StudyHandle:
             StudyNotFoundError: If no such trial has finished.
             InvalidOptionError: If the study has several directions.
         """
-        study = self.study
+        study = load_to_look(self)
         if len(study.directions) > 1:
             msg = f"{self.name} has several directions: use .study.best_trials"
             raise InvalidOptionError(msg, code="NB409")
@@ -340,11 +340,11 @@ class StudyHandle:
     @property
     def best_values(self) -> list[tuple[float, ...]]:
         """The values of the best trials: one pair a trial of the Pareto set, or the one best."""
-        return [tuple(trial.values) for trial in self.study.best_trials]
+        return [tuple(trial.values) for trial in load_to_look(self).best_trials]
 
     def trials_dataframe(self) -> pd.DataFrame:
         """Return one row a trial, as :meth:`optuna.Study.trials_dataframe` does."""
-        return self.study.trials_dataframe()
+        return load_to_look(self).trials_dataframe()
 
     def export(self, path: str | PathLike[str], *, pareto: bool = False, top: int | None = None) -> str:
         """Write the study into a file; see :func:`.export.export`. An ``.html`` is its report."""

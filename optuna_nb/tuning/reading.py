@@ -7,15 +7,20 @@ import functools
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.storages import InMemoryStorage
 
 from optuna_nb.errors import StorageTroubleError, StudyNotFoundError
 from optuna_nb.storage.copying import read_study
+from optuna_nb.storage.loader import is_ours
 from optuna_nb.storage.migrations import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
+
+if TYPE_CHECKING:
+    from optuna_nb.tuning.handle import StudyHandle
 
 _logger = logging.getLogger("optuna_nb")
 
@@ -43,6 +48,18 @@ def load_study(study_name: str, storage: str, *, shown: str) -> optuna.Study:
             raise
         _say_once(shown, path)
         return _copy_in_memory(study_name, storage)
+
+
+def load_to_look(handle: StudyHandle) -> optuna.Study:
+    """Load a study that is only looked at: a database of plain Optuna gets no tables of ours by that.
+
+    Raises:
+        StudyNotFoundError: If it was deleted, or has another name by now.
+        StorageError: If the database cannot be read.
+    """
+    with contextlib.closing(open_read_only(handle.storage)) as connection:
+        ours = is_ours(connection)
+    return handle.study if ours else _copy_in_memory(handle.study_name, handle.storage)
 
 
 @functools.cache

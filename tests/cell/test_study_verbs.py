@@ -12,6 +12,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+import optuna_nb
 from optuna_nb.cell.autotune_line import read_autotune
 from optuna_nb.cell.completion import candidates
 from optuna_nb.cell.options import read_line
@@ -178,6 +179,33 @@ def test_a_study_of_plain_optuna_gets_another_name(run, tmp_path):
     optuna.create_study(storage=url, study_name="old").add_trial(optuna.trial.create_trial(value=1.0))
     assert "old is now new" in run("%tune rename old new")
     assert optuna.study.get_all_study_names(url) == ["new"]
+
+
+LOOKS = ("best", "show", "trials", "plot history", "export", "doctor", "dashboard", "wait")
+
+
+@pytest.mark.parametrize("verb", LOOKS)
+def test_looking_at_a_study_of_plain_optuna_writes_nothing_into_its_file(run, tmp_path, verb):
+    file = tmp_path / "optuna_nb.db"
+    study = optuna.create_study(storage=f"sqlite:///{file}", study_name="old")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    study._storage.remove_session()
+    before = file.read_bytes()
+    run(f"%tune {verb} old" + (" old.csv" if verb == "export" else ""))
+    run("%tune list")
+    assert file.read_bytes() == before
+
+
+def test_a_handle_on_a_study_of_plain_optuna_reads_without_writing(tmp_path):
+    file = tmp_path / "old.db"
+    study = optuna.create_study(storage=f"sqlite:///{file}", study_name="old", directions=["minimize"] * 2)
+    study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1 - trial.params["x"]), n_trials=3)
+    study._storage.remove_session()
+    before = file.read_bytes()
+    handle = optuna_nb.load("old", storage=f"sqlite:///{file}")
+    assert handle.best_values == [tuple(trial.values) for trial in study.best_trials]
+    assert list(handle.trials_dataframe()["params_x"]) == list(study.trials_dataframe()["params_x"])
+    assert file.read_bytes() == before
 
 
 @pytest.fixture
