@@ -20,7 +20,7 @@ from optuna_nb.models.evaluation import STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
 from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
 from optuna_nb.records import SAMPLERS, TuneOptions, base_name
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.server import identity
 from optuna_nb.storage.versions import find
 from optuna_nb.tuning import api as tuning

@@ -171,8 +171,8 @@ def _queues(shell: InteractiveShell) -> list[str]:
 def _study_names(shell: InteractiveShell) -> list[str]:
     """Names in the database; none where it cannot be read, as Tab is no place for an error."""
     from optuna_nb.errors import StorageError
-    from optuna_nb.storage.database import translated
-    from optuna_nb.storage.migrations import open_read_only
+    from optuna_nb.storage.opening import open_read_only
+    from optuna_nb.storage.refusals import translated
     from optuna_nb.storage.server import place
     from optuna_nb.storage.versions import list_all
 

@@ -42,8 +42,8 @@ def dashboard(given: argparse.Namespace) -> None:
     """Start optuna-dashboard and print its address."""
     from optuna_nb.cell.dashboard import address
     from optuna_nb.storage import versions
-    from optuna_nb.storage.database import sqlite_path
-    from optuna_nb.storage.migrations import open_read_only
+    from optuna_nb.storage.opening import open_read_only
+    from optuna_nb.storage.paths import sqlite_path
 
     path = sqlite_path(given.storage)
     if not path.exists():

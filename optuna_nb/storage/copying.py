@@ -18,11 +18,12 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import StudyState, VersionRecord
 from optuna_nb.storage import versions, writer
-from optuna_nb.storage.database import translated
 from optuna_nb.storage.dialect import insert_study_row, pipelined, take_trial_ids
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import changed
-from optuna_nb.storage.migrations import applied_steps, open_file, open_read_only
+from optuna_nb.storage.migrations import applied_steps
+from optuna_nb.storage.opening import open_file, open_read_only
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.rows import encode, to_json
 
 if TYPE_CHECKING:

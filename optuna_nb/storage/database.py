@@ -1,4 +1,4 @@
-"""Opening a database: the path or URL that a user gave becomes a connection.
+"""One SQLite file that is open: its connection, its lock and its transactions.
 
 SQLite is reached twice: through a plain ``sqlite3`` connection where every
 microsecond of a trial counts, and through SQLAlchemy, on that very connection,
@@ -8,68 +8,29 @@ for the records. Both share one lock, so one process is one writer.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy.pool import StaticPool
 
-from optuna_nb.errors import FileGoneError, StorageError, StorageTroubleError
+from optuna_nb.errors import StorageError
 from optuna_nb.storage.column_types import from_json, to_json
+from optuna_nb.storage.refusals import explain, gone, translate, translated
 from optuna_nb.storage.write_ahead import use_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from optuna_nb.storage.dialect import Connection, StudyDatabase
-    from optuna_nb.storage.server import Place
 
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 PAGES_BEFORE_CHECKPOINT = 1000
 LOOK_SECONDS = 0.001  # between two looks at what others do to the file: a flood of tiny trials pays for few
-
-
-def sqlite_path(url: str) -> Path:
-    """Return the file that a storage URL names.
-
-    Args:
-        url: ``sqlite:///tuning.db``, or a bare path. The path is taken as it
-            stands: ``?``, ``%20`` and ``{}`` in it are ordinary characters.
-
-    Raises:
-        StorageError: If the URL is of a database that is not supported.
-    """
-    if url.startswith("sqlite:///"):
-        text = url.removeprefix("sqlite:///")
-    elif "://" in url:
-        scheme = url.split("://", 1)[0]
-        msg = f"storage {scheme}:// is not supported: use sqlite:///FILE.db"
-        if scheme.startswith("postgres"):
-            msg = f"{scheme}:// is no file, which this needs: `%tune push NAME FILE.db` makes one of a study"
-        raise StorageError(msg, code="NB501")
-    else:
-        text = url
-    if not text or text == ":memory:":
-        msg = "an in-memory database would lose the study: use sqlite:///FILE.db"
-        raise StorageError(msg, code="NB501")
-    if "\0" in text:
-        msg = "a file name cannot hold a NUL character: use sqlite:///FILE.db"
-        raise StorageError(msg, code="NB501")
-    try:
-        path = Path(text).expanduser().absolute()
-        os.fsencode(path)
-        path.exists()
-    except (OSError, RuntimeError, UnicodeEncodeError) as error:  # too long, no such user, half a character
-        reason = getattr(error, "strerror", None) or str(error)
-        msg = f"{text[:60]!a} cannot be a file ({reason}): use sqlite:///FILE.db"
-        raise StorageError(msg, code="NB501") from error
-    return path
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -98,123 +59,6 @@ def _bare(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
 
 
-class translated:  # noqa: N801 - used like a function
-    """Turn SQLite's errors into one line that names the file and the fix; a server's are so already.
-
-    A class, as a generator would cost each trial a microsecond more.
-    """
-
-    __slots__ = ("_path",)
-
-    def __init__(self, path: Path | Place) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None:
-            _translate(self._path, error)
-
-
-@contextlib.contextmanager
-def reading(database: StudyDatabase) -> Iterator[Connection]:
-    """Hold the lock for a read; what SQLite refuses is said in one line, and a lock can be waited for."""
-    with database.lock, translated(database.path):
-        yield database.connection
-
-
-def _translate(path: Path | Place, error: BaseException) -> None:
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_DBMOVED:  # where there is no log
-        raise _gone(Path(str(path))) from error
-    if isinstance(error, sqlite3.Error):
-        raise explain(Path(str(path)), error) from error
-    if isinstance(error, UnicodeDecodeError):  # SQLite quotes a damaged schema in its message
-        msg = f"{path} is damaged: put a copy of it in its place"
-        raise StorageError(msg, code="NB502") from error
-
-
-def _gone(path: Path) -> FileGoneError:
-    found = f"another file is at {path} now: put the one back that was there"
-    return FileGoneError(found if path.exists() else f"{path} is gone: put it back", code="NB503")
-
-
-def explain(path: Path, error: sqlite3.Error) -> StorageError:
-    """Say in one line what is wrong with the file, and what to do."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    journal = find_journal(path) if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB) else None
-    if not path.parent.is_dir():
-        text = f"the folder {path.parent} does not exist: create it, or name another file"
-    elif journal is not None:
-        text = f"{journal} is an Optuna journal, not a database: `%tune import {journal}` makes studies of it"
-    elif path.is_dir():
-        text = f"{path} is a folder: name a file in it, such as {path / 'tuning.db'}"
-    elif code == sqlite3.SQLITE_NOTADB:
-        text = f"{path} is not an SQLite database: name another file, or move this one away"
-    elif code == sqlite3.SQLITE_CORRUPT or "Could not decode to UTF-8" in str(error):
-        text = f"{path} is damaged: put a copy of it in its place"
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        text = f"{path} cannot be written: allow writing to it and its folder, or name another file"
-    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        text = f"{path} is locked by another program: close that program, then run the cell again"
-    elif code == sqlite3.SQLITE_FULL:
-        text = f"the disk of {path} is full: free some space"
-    elif code == sqlite3.SQLITE_IOERR:
-        text = f"{path} cannot be read or written (I/O error): check the disk and its free space"
-    else:
-        text = f"{path} cannot be used ({' '.join(str(error).split())[:200]}): name another file"
-    index = "NB502" if "is damaged" in text else "NB504" if "another file" in text else "NB509"
-    return (StorageTroubleError if code in _PASSING else StorageError)(text, code=index)
-
-
-def find_journal(path: Path) -> Path | None:
-    """Return the path if it is a journal of Optuna's ``JournalStorage``, or the first one in that folder.
-
-    A database that is in use is never opened here: to close it again would take all locks of
-    this process from it, and the next program that reads it would delete its log
-    (https://www.sqlite.org/howtocorrupt.html, 2.2).
-    """
-    try:
-        if path.is_dir():
-            found = (it for it in sorted(path.iterdir()) if it.is_file() and find_journal(it))
-            return next(found, None)
-        if _may_be_locked(path):
-            return None
-        with path.open("rb") as file:
-            if file.peek(1)[:1] != b"{":  # the folder may be full of large files of other kinds
-                return None
-            first = json.loads(file.readline(_LONGEST_FIRST_LINE))
-    except (OSError, ValueError):
-        return None
-    return path if isinstance(first, dict) and "op_code" in first else None
-
-
-def _may_be_locked(path: Path) -> bool:
-    """Tell whether a file belongs to an SQLite database that somebody has open, or had when it was killed."""
-    real = path.resolve()  # SQLite's own files stand beside what a link leads to
-    for end in ("-wal", "-shm", "-journal"):
-        if real.name.endswith(end) and real.with_name(real.name.removesuffix(end)).exists():
-            return True
-        beside = real.with_name(real.name + end)
-        if beside.exists() and (end != "-journal" or beside.read_bytes()[:8] == _MAGIC_OF_JOURNAL):
-            return True
-    return False
-
-
-_MAGIC_OF_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # SQLite's; one of Optuna may have that name, too
-_LONGEST_FIRST_LINE = 1 << 20
-_PASSING = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
-
-
 class Database:
     """One open file: its connection, its lock, and SQLAlchemy on top of both.
 
@@ -225,7 +69,7 @@ class Database:
     longest_name: int | None = None
 
     def __init__(self, path: Path) -> None:
-        """Open an existing file. Use :func:`.migrations.open_database` to make one."""
+        """Open an existing file. Use :func:`.opening.open_database` to make one."""
         self.path = path
         self.url = f"sqlite:///{path}"
         self.lock = threading.RLock()
@@ -282,9 +126,9 @@ class Database:
         try:
             found = os.stat(self._name)  # noqa: PTH116 - on the path of each trial
         except OSError:
-            raise _gone(self.path) from None
+            raise gone(self.path) from None
         if found.st_ino != self._identity:  # as SQLite itself tells a file that was moved
-            raise _gone(self.path)
+            raise gone(self.path)
         self._checked = now
 
     def sync_fully(self, full: bool) -> None:  # noqa: FBT001 - on or off
@@ -375,7 +219,7 @@ class _Transaction:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
             if error is not None:
-                _translate(database.path, error)
+                translate(database.path, error)
                 return
             database.count_commit()
         finally:
@@ -384,8 +228,3 @@ class _Transaction:
 
 def _begin_immediate(connection: sqlalchemy.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def make_private(path: Path) -> None:
-    """Let only the owner of a new file read it."""
-    os.chmod(path, 0o600)  # noqa: PTH101 - by descriptor or path alike

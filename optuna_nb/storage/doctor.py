@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import StorageError, StudyNotFoundError
 from optuna_nb.records import Finding
 from optuna_nb.storage import lease, versions
-from optuna_nb.storage.database import translated
 from optuna_nb.storage.dialect import is_file
 from optuna_nb.storage.loader import ONE_TRIAL, WHOLE_STUDY, load_directions, load_trials, understood
-from optuna_nb.storage.migrations import SERVER_STEPS, STEPS, applied_steps, open_read_only
+from optuna_nb.storage.migrations import SERVER_STEPS, STEPS, applied_steps
+from optuna_nb.storage.opening import open_read_only
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.server import place
 
 if TYPE_CHECKING:

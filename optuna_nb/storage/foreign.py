@@ -14,10 +14,10 @@ from optuna.trial import TrialState
 
 from optuna_nb.errors import StorageTroubleError
 from optuna_nb.storage import lease
-from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import IDS_ABOVE, load_trials
 from optuna_nb.storage.memory import changed
+from optuna_nb.storage.refusals import reading
 from optuna_nb.storage.rows import encode
 
 if TYPE_CHECKING:

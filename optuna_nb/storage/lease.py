@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from optuna_nb.errors import LeaseLostError, LockedStudyError
-from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import is_connected, is_file, take_trial_ids
+from optuna_nb.storage.refusals import reading
 
 if TYPE_CHECKING:
     from optuna_nb.storage.dialect import Connection, StudyDatabase

@@ -14,12 +14,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import StorageError, StorageTroubleError, TrialIdTakenError
 from optuna_nb.storage import lease, succession
-from optuna_nb.storage.database import LOOK_SECONDS, reading
+from optuna_nb.storage.database import LOOK_SECONDS
 from optuna_nb.storage.foreign import Foreign
 from optuna_nb.storage.ledger import Ledger
 from optuna_nb.storage.live import LiveTable, take_requests
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import running_trial
+from optuna_nb.storage.refusals import reading
 from optuna_nb.storage.rows import encode, round_trip, storable, to_json
 
 if TYPE_CHECKING:

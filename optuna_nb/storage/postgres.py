@@ -216,7 +216,7 @@ class ServerDatabase:
     without_log = ""  # a server has one of its own
 
     def __init__(self, url: str) -> None:
-        """Connect to a database that has the tables. See :func:`.migrations.open_database`.
+        """Connect to a database that has the tables. See :func:`.opening.open_database`.
 
         Raises:
             StorageError: If it cannot be reached.

@@ -20,11 +20,12 @@ from optuna_nb.errors import FileGoneError, StudyNotFoundError
 from optuna_nb.records import LiveTrial, StudySnapshot, StudyState, TrialOutcome, TrialView
 from optuna_nb.storage import details
 from optuna_nb.storage.column_types import from_json
-from optuna_nb.storage.database import translated
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.lease import Owner, same_machine, this_process
 from optuna_nb.storage.loader import COMMITTED_AFTER, WHOLE_STUDY, load_directions, understood
-from optuna_nb.storage.migrations import add_workers_to_study_status, applied_steps, open_read_only
+from optuna_nb.storage.migrations import add_workers_to_study_status, applied_steps
+from optuna_nb.storage.opening import open_read_only
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.rows import text_to_time
 from optuna_nb.storage.server import Place, place
 from optuna_nb.storage.soundness import Soundness

@@ -15,16 +15,10 @@ from sqlalchemy.pool import StaticPool
 
 from optuna_nb.errors import StorageError
 from optuna_nb.storage.column_types import from_json
-from optuna_nb.storage.database import sqlite_path, translated
-from optuna_nb.storage.migrations import (
-    RECORD_STEPS,
-    STEPS,
-    applied_steps,
-    migrate_server,
-    missing_steps,
-    open_database,
-    open_file_read_only,
-)
+from optuna_nb.storage.migrations import RECORD_STEPS, STEPS, applied_steps, migrate_server, missing_steps
+from optuna_nb.storage.opening import open_database, open_file_read_only
+from optuna_nb.storage.paths import sqlite_path
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.server import ServerRecords, is_server, server_records
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import LockedStudyError
 from optuna_nb.storage import doctor, versions
 from optuna_nb.storage.column_types import now
-from optuna_nb.storage.database import make_private, sqlite_path, translated
 from optuna_nb.storage.loader import ONE_TRIAL, load_trials
-from optuna_nb.storage.migrations import open_file, open_file_read_only
+from optuna_nb.storage.opening import open_file, open_file_read_only
+from optuna_nb.storage.paths import make_private, sqlite_path
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.rows import encode
 from optuna_nb.storage.succession import CAUSE
 from optuna_nb.storage.writer import delete_children

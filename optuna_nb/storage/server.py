@@ -16,7 +16,7 @@ import sqlalchemy
 
 from optuna_nb.errors import StorageError, StorageTroubleError
 from optuna_nb.storage.column_types import from_json, to_json
-from optuna_nb.storage.database import sqlite_path
+from optuna_nb.storage.paths import sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

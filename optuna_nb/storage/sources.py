@@ -17,9 +17,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna_nb.errors import StorageError
 from optuna_nb.storage import server
 from optuna_nb.storage.copying import StudyCopy, is_movable, read_study
-from optuna_nb.storage.database import find_journal, sqlite_path, translated
 from optuna_nb.storage.dialect import has_column, has_table
-from optuna_nb.storage.migrations import open_file_read_only, open_read_only
+from optuna_nb.storage.opening import open_file_read_only, open_read_only
+from optuna_nb.storage.paths import sqlite_path
+from optuna_nb.storage.refusals import find_journal, translated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,12 +21,12 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from optuna_nb.errors import StorageTroubleError
-from optuna_nb.storage.database import reading
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.loader import load_study
 from optuna_nb.storage.memory import StudyMemory, changed
-from optuna_nb.storage.migrations import open_database
+from optuna_nb.storage.opening import open_database
 from optuna_nb.storage.owned import OwnedStudy
+from optuna_nb.storage.refusals import reading
 from optuna_nb.storage.rows import check_param, check_step, plain_text, round_trip
 from optuna_nb.storage.study_rows import delete_study, insert_study
 

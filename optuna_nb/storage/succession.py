@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from optuna_nb.records import StudyState
 from optuna_nb.storage import lease, live
-from optuna_nb.storage.database import reading
 from optuna_nb.storage.memory import changed, running_trial
+from optuna_nb.storage.refusals import reading
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

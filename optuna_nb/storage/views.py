@@ -20,7 +20,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from optuna_nb.records import TrialOutcome, TrialView
 from optuna_nb.storage.loader import ONE_TRIAL
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.rows import decode_number, text_to_time
 from optuna_nb.storage.shapes import distribution
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.storage import renaming, runs, versions
-from optuna_nb.storage.migrations import open_database, open_read_only
+from optuna_nb.storage.opening import open_database, open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, identity
 from optuna_nb.storage.studies import StudyStorage

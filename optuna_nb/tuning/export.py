@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import base_name, cell_of_csv
 from optuna_nb.storage.copying import StudyCopy, export_database, read_study, taken, written_aside
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.server import identity
 from optuna_nb.tuning.fixing import FIXED
 from optuna_nb.tuning.ranking import is_feasible, pareto_set, rank

@@ -22,7 +22,7 @@ from optuna_nb.errors import (
 from optuna_nb.records import Request, StudySnapshot, StudyState, base_name
 from optuna_nb.storage import live, questions, versions
 from optuna_nb.storage.doctor import examine
-from optuna_nb.storage.migrations import attach, open_read_only
+from optuna_nb.storage.opening import attach, open_read_only
 from optuna_nb.storage.queue import enqueue
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.record_database import read_records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
 from optuna_nb.storage.copying import write_study
-from optuna_nb.storage.migrations import open_database
+from optuna_nb.storage.opening import open_database
 from optuna_nb.storage.sources import read_studies
 from optuna_nb.tuning.naming import check_kept, check_name
 

@@ -15,7 +15,7 @@ from optuna.storages import InMemoryStorage
 from optuna_nb.errors import StorageTroubleError, StudyNotFoundError
 from optuna_nb.storage.copying import read_study
 from optuna_nb.storage.loader import is_ours
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
 

@@ -19,7 +19,7 @@ from optuna.trial import TrialState, create_trial
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.records import VersionRecord
 from optuna_nb.storage import runs, versions
-from optuna_nb.storage.database import reading
+from optuna_nb.storage.refusals import reading
 from optuna_nb.storage.rows import FIXED_PARAMS
 from optuna_nb.tuning import fixing, volatile
 from optuna_nb.tuning.fingerprint import describe_change, matches

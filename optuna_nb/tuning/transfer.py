@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import InvalidOptionError, LockedStudyError, StudyNotFoundError
 from optuna_nb.storage import versions
 from optuna_nb.storage.copying import read_study, write_versions
-from optuna_nb.storage.migrations import applied_steps, open_database, open_read_only
+from optuna_nb.storage.migrations import applied_steps
+from optuna_nb.storage.opening import open_database, open_read_only
 from optuna_nb.storage.record_copying import copy_records
 from optuna_nb.storage.record_database import read_records
 from optuna_nb.storage.server import identity, place, shown

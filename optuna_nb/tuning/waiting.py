@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import ObjectiveError, StorageError, StorageTroubleError
 from optuna_nb.records import StudySnapshot, StudyState
 from optuna_nb.storage import versions
-from optuna_nb.storage.database import translated
 from optuna_nb.storage.lease import this_process
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
+from optuna_nb.storage.refusals import translated
 from optuna_nb.storage.server import place
 from optuna_nb.tuning.failure import objective_error
 

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 import optuna_nb
 from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.storage.doctor import doubled_trials, examine
-from optuna_nb.storage.migrations import open_read_only
+from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.repair import repair
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import api

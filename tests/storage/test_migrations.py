@@ -13,7 +13,8 @@ from harness.record_bases import new_url
 from optuna_nb.errors import StorageError
 from optuna_nb.storage import migrations, record_database
 from optuna_nb.storage.database import Database
-from optuna_nb.storage.migrations import RECORD_STEPS, STEPS, open_database
+from optuna_nb.storage.migrations import RECORD_STEPS, STEPS
+from optuna_nb.storage.opening import open_database
 from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.record_tables import RecordBase
 

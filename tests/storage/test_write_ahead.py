@@ -17,8 +17,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna_nb import tune
 from optuna_nb.errors import FileGoneError, StorageError
 from optuna_nb.storage import write_ahead
-from optuna_nb.storage.database import Database, find_journal
-from optuna_nb.storage.migrations import open_file
+from optuna_nb.storage.database import Database
+from optuna_nb.storage.opening import open_file
+from optuna_nb.storage.refusals import find_journal
 from optuna_nb.storage.write_ahead import network_of
 from optuna_nb.tuning import background
 from optuna_nb.tuning.waiting import raise_failure
@@ -139,7 +140,7 @@ def test_the_nearest_mount_says_whether_a_folder_is_on_a_network(folder, kind, m
 def test_many_threads_may_open_one_new_file_at_once(tmp_path):
     program = """
 import sys, threading
-from optuna_nb.storage.migrations import open_file
+from optuna_nb.storage.opening import open_file
 failed = []
 def work(url, barrier):
     try:
