@@ -15,7 +15,7 @@ from optuna_nb.cell.portable import FunctionObjective
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective
 from optuna_nb.tuning.fingerprint import examine, fingerprint
-from optuna_nb.tuning.syntax import compile_beside, digest_of_bytecode, is_same_code
+from optuna_nb.tuning.meaning import compile_beside, digest_of_bytecode, is_same_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING
 
 from optuna_nb.tuning.fingerprint import examine
-from optuna_nb.tuning.syntax import reads_of_code
+from optuna_nb.tuning.reads import reads_of_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -31,9 +31,10 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.tuning.fitted import asks_what_was_learned
 from optuna_nb.tuning.hashing import SEALED_PACKAGES, ContentHasher, type_name
 from optuna_nb.tuning.local_imports import local_imports, set_by_literals
+from optuna_nb.tuning.meaning import digest_of_source, digest_of_tree
 from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.plain_data import combine
-from optuna_nb.tuning.syntax import digest_of_source, digest_of_tree, outside_reads, reads_of_code
+from optuna_nb.tuning.reads import outside_reads, reads_of_code
 from optuna_nb.tuning.user_files import file_of_module, imported, is_user_file, is_user_module, project
 from optuna_nb.tuning.wrapping import functions_behind
 

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optuna_nb.tuning.syntax import digest_of_tree
+from optuna_nb.tuning.meaning import digest_of_tree
 from optuna_nb.tuning.user_files import file_of_module, imported
 
 if TYPE_CHECKING:
