@@ -1,5 +1,8 @@
 """A study that BlueCast made, imported and gone on with; the database is made as BlueCast 2.0 makes it."""
 
+import shutil
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution as Choice
@@ -60,12 +63,17 @@ def add_study(path, name, space, score):
         study.tell(trial, score(trial))
 
 
-@pytest.fixture
-def bluecast(tmp_path):
-    """Path of the database of a BlueCast run."""
-    path = tmp_path / "study.db"
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    path = tmp_path_factory.mktemp("bluecast") / "study.db"
     add_study(path, "xgboost_tuning_seed_33", XGBOOST, lambda trial: 0.5 + trial.number / 10)
     return path
+
+
+@pytest.fixture
+def bluecast(made_once, tmp_path):
+    """Path of the database of a BlueCast run."""
+    return Path(shutil.copy(made_once, tmp_path))
 
 
 @pytest.fixture
