@@ -86,8 +86,7 @@ def _create(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
             memory.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            optuna_tables.make_tables(memory)
-            optuna_tables.note_that_they_fit(memory)
+            memory.executescript(optuna_tables.script())
             engine = sqlalchemy.create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
             take_all_steps(engine)
             with contextlib.closing(sqlite3.connect(draft)) as target:
