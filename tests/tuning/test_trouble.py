@@ -19,7 +19,7 @@ import pytest
 from harness.waiting import until
 from optuna_nb.errors import ObjectiveError, StorageError
 from optuna_nb.records import Objective, StudyState, TuneOptions
-from optuna_nb.storage import database, ledger
+from optuna_nb.storage import database, ledger, paths
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import identity
 from optuna_nb.tuning import api, background
@@ -36,7 +36,7 @@ def refusal(options):
     with pytest.raises(StorageError) as caught:
         api.start(OBJECTIVE, options)
     assert "\n" not in str(caught.value)
-    assert not background.running(database.sqlite_path(options.storage))
+    assert not background.running(paths.sqlite_path(options.storage))
     return str(caught.value)
 
 
