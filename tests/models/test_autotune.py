@@ -294,8 +294,9 @@ def test_ranges_that_read_alike_are_not_the_same(iris, before, after):
 
 
 def test_another_space_has_an_opening_of_its_own_where_nothing_was_tried_yet(tuned, iris):
-    first = tuned("random_forest", *iris, trials=0)
-    other = tuned("random_forest", *iris, trials=2, space={"min_samples_leaf": (20, 30)})
+    few = {"folds": 2, "fix": {"n_estimators": 5}}
+    first = tuned("random_forest", *iris, trials=0, **few)
+    other = tuned("random_forest", *iris, trials=2, space={"min_samples_leaf": (20, 30)}, **few)
     assert (first.name, other.name) == ("study@1", "study@2")
     ended = [t.params["min_samples_leaf"] for t in other.study.trials if t.state.is_finished()]
     assert len(ended) == 2
@@ -472,7 +473,8 @@ def test_the_holdout_is_seen_by_no_trial_and_looked_at_once(tuned, cancer):
 
 
 def test_the_gain_over_the_defaults_has_an_interval(tuned, cancer):
-    mean, low, high = tuned("xgboost", *cancer, trials=4).study.user_attrs["gain_over_defaults"]
+    handle = tuned("xgboost", *cancer, trials=4, fix={"max_depth": 2})
+    mean, low, high = handle.study.user_attrs["gain_over_defaults"]
 
     assert low <= mean <= high
     assert mean >= 0
