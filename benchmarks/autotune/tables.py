@@ -114,7 +114,13 @@ def _ranks(runs: list[dict[str, Any]]) -> list[str]:
             for seed, score in row[tuner].items()
             if seed in row["autotune"]
         ]
-        safer = sum(max(row["autotune"].values()) < max(row[tuner].values()) for row in rows.values())
+        both = [
+            (row["autotune"], row[tuner], row["autotune"].keys() & row[tuner].keys()) for row in rows.values()
+        ]
+        safer = sum(
+            max(ours[seed] for seed in seeds) < max(theirs[seed] for seed in seeds)
+            for ours, theirs, seeds in both
+        )
         won = sum(share < 1 for share in shares)
         lines.append(
             f"| {tuner} | {won} | {len(shares)} | {median(shares):.3f} | {safer} | {len(rows)} data sets |"
