@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from optuna.storages import RDBStorage
 
 from harness.record_bases import new_url
 from optuna_nb.errors import StorageError
@@ -26,11 +27,28 @@ def schema_of(path):
     return rows
 
 
+def rows_of(path, table):
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+    connection.close()
+    return rows
+
+
 def older(path, steps):
     """Make a file that has been through the first steps only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrations, "STEPS", STEPS[:steps])
         open_database(f"sqlite:///{path}").close()
+
+
+def test_each_new_file_holds_optunas_tables_as_optuna_makes_them(tmp_path):
+    plain, first, second = (tmp_path / name for name in ("plain.db", "first.db", "second.db"))
+    RDBStorage(f"sqlite:///{plain}").remove_session()
+    for path in (first, second):
+        open_database(f"sqlite:///{path}").close()
+        assert set(schema_of(plain)) < set(schema_of(path))
+        for table in ("version_info", "alembic_version"):
+            assert rows_of(path, table) == rows_of(plain, table) != []
 
 
 @pytest.mark.parametrize("steps", range(len(STEPS)))
