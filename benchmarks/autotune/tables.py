@@ -37,16 +37,11 @@ def report(runs: list[dict[str, Any]]) -> str:
         lines += [f"## Series {series}: {model}, {budget:g} CPU seconds", ""]
         lines += [*_medians(chosen), ""]
         if any(run["tuner"] == "autotune" for run in chosen):
-            lines += [
-                *_ranks(chosen),
-                "",
-                *_speed(chosen),
-                "",
-                *_together(chosen),
-                "",
-                *_differences(chosen),
-                "",
-            ]
+            lines += [*_ranks(chosen), "", *_speed(chosen), ""]
+        if len({run["seed"] for run in chosen}) >= SPLITS:
+            pooled = _pooled(chosen)
+            lines += [*_differences(chosen), "", f"### {SPLITS} splits of a bundled data set as one run", ""]
+            lines += [*_medians(pooled), "", *_ranks(pooled), "", *_speed(pooled), ""]
     lines += [
         "## Every run",
         "",
@@ -159,53 +154,30 @@ def _speed(runs: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _together(runs: list[dict[str, Any]]) -> list[str]:
+def _pooled(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Judge eight splits of a bundled data set as one run: 155 to 200 held-out rows say too little alone."""
-    by = {(it["data"], it["tuner"], it["seed"]): it for it in runs if it["score"] is not None}
-    tuners = _tuners(runs)
-    timed = [tuner for tuner in TIMED if tuner in tuners]
-    lines = [
-        f"{SPLITS} splits of a bundled data set judged as one run: mean held-out loss; CPU time as above, of the means",
-        "",
-        f"| data | seeds | {' | '.join(tuners)} | {' | '.join(f'time of {tuner}' for tuner in timed)} |",
-        f"|---|---|{'---|' * (len(tuners) + len(timed))}",
-    ]
-    shares: dict[str, list[float]] = {tuner: [] for tuner in timed}
-    for name in (name for name in NAMES if name in BUNDLED):
-        seeds = sorted(seed for data, tuner, seed in by if data == name and tuner == "naive")
-        losses: dict[str, list[float]] = {tuner: [] for tuner in tuners}
-        for group in (seeds[at : at + SPLITS] for at in range(0, len(seeds) - SPLITS + 1, SPLITS)):
-            cells = []
-            for tuner in tuners:
-                found = [by[name, tuner, seed]["score"] for seed in group if (name, tuner, seed) in by]
-                if len(found) == SPLITS:
-                    losses[tuner].append(mean(found))
-                cells.append(f"{mean(found):.4f}" if len(found) == SPLITS else "-")
-            naive = [by[name, "naive", seed] for seed in group]
-            for tuner in timed:
-                if any((name, tuner, seed) not in by for seed in group):
-                    cells.append("-")
-                    continue
-                spent = mean(min(it["cpu"], it["budget"]) for it in naive)
-                traces = [by[name, tuner, seed]["trace"] for seed in group]
-                shares[tuner].append(_first(traces, mean(it["score"] for it in naive)) / spent)
-                cells.append(_time(shares[tuner][-1]))
-            lines.append(f"| {name} | {group[0]} to {group[-1]} | {' | '.join(cells)} |")
-        if losses["naive"]:
-            cells = [f"{median(its):.4f} ({max(its):.4f})" if its else "-" for its in losses.values()]
-            lines.append(f"| {name} | median (worst) | {' | '.join([*cells, *('' for _ in timed)])} |")
-    cells = [f"{sum(share == inf for share in its)} of {len(its)}" for its in shares.values()]
-    lines.append(f"| never | | {' | '.join([*('' for _ in tuners), *cells])} |")
-    return lines
+    kept = [run for run in runs if run["data"] not in BUNDLED]
+    for name in BUNDLED:
+        by = {(run["tuner"], run["seed"]): run for run in runs if run["data"] == name}
+        seeds = sorted(seed for tuner, seed in by if tuner == "naive")
+        for at in range(0, len(seeds) - SPLITS + 1, SPLITS):
+            group = seeds[at : at + SPLITS]
+            for tuner in _tuners(runs):
+                found = [by[tuner, seed] for seed in group if (tuner, seed) in by]
+                if len(found) == SPLITS and all(run["score"] is not None for run in found):
+                    kept.append(_mean(found) | {"seed": f"{group[0]} to {group[-1]}"})
+    return kept
 
 
-def _first(traces: list[list[tuple[float, float]]], goal: float) -> float:
-    """Return the CPU time at which the mean of the incumbents' losses first is as good as the goal."""
-    for moment in sorted(at for trace in traces for at, _ in trace):
-        held = [[loss for at, loss in trace if at <= moment] for trace in traces]
-        if all(held) and mean(losses[-1] for losses in held) <= goal:
-            return moment
-    return inf
+def _mean(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return one run of several: the means of their losses, and of their incumbents' losses at each moment."""
+    traces, trace = [run["trace"] for run in runs], []
+    for moment in sorted(at for own in traces for at, _ in own):
+        held = [[loss for at, loss in own if at <= moment] for own in traces]
+        if all(held):
+            trace.append((moment, mean(losses[-1] for losses in held)))
+    cpu = mean(min(run["cpu"], run["budget"]) for run in runs)
+    return runs[0] | {"score": mean(run["score"] for run in runs), "cpu": cpu, "trace": trace}
 
 
 def _differences(runs: list[dict[str, Any]]) -> list[str]:
