@@ -13,8 +13,7 @@ import optuna
 from optuna.storages import InMemoryStorage
 
 from optuna_nb.errors import StorageTroubleError, StudyNotFoundError
-from optuna_nb.storage.copying import read_study
-from optuna_nb.storage.loader import is_ours
+from optuna_nb.storage import loader, versions
 from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.server import place
 from optuna_nb.storage.studies import StudyStorage
@@ -58,7 +57,7 @@ def load_to_look(handle: StudyHandle) -> optuna.Study:
         StorageError: If the database cannot be read.
     """
     with contextlib.closing(open_read_only(handle.storage)) as connection:
-        ours = is_ours(connection)
+        ours = loader.is_ours(connection)
     return handle.study if ours else _copy_in_memory(handle.study_name, handle.storage)
 
 
@@ -70,8 +69,10 @@ def _say_once(shown: str, path: Path) -> None:
 
 
 def _copy_in_memory(study_name: str, storage: str) -> optuna.Study:
+    """Copy a study with all of its trials under their numbers, also those that a process elsewhere runs."""
     with contextlib.closing(open_read_only(storage)) as connection:
-        found = read_study(connection, study_name, exactly=True)
+        version = versions.find_exactly(connection, study_name) or versions.resolve(connection, study_name)
+        found = loader.load_study(connection, version.study_id)
     memory = InMemoryStorage()
     study_id = memory.create_new_study(found.directions, study_name)
     for key, value in found.user_attrs.items():
@@ -80,4 +81,6 @@ def _copy_in_memory(study_name: str, storage: str) -> optuna.Study:
         memory.set_study_system_attr(study_id, key, value)
     study = optuna.load_study(study_name=study_name, storage=memory)
     study.add_trials(found.trials)
+    for copy, trial in zip(study.get_trials(deepcopy=False), found.trials, strict=True):
+        copy.number = trial.number  # Optuna counts anew, and a number may be free
     return study

@@ -223,6 +223,24 @@ def test_a_handle_on_a_study_of_plain_optuna_reads_without_writing(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_trial_that_plain_optuna_left_running_shifts_no_number(tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    study = optuna.create_study(storage=url, study_name="old")
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    study.ask()
+    study.add_trial(optuna.trial.create_trial(value=0.0))
+    handle = optuna_nb.load("old", storage=url)
+    assert handle.best_trial.number == study.best_trial.number == 2
+    shown, known = handle.trials_dataframe(), study.trials_dataframe()
+    assert list(shown["number"]) == list(known["number"]) == [0, 1, 2]
+    assert list(shown["state"]) == list(known["state"])
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("DELETE FROM trials WHERE number = 1")
+    connection.close()
+    assert list(handle.trials_dataframe()["number"]) == [0, 2]
+    assert handle.best_trial.number == 2
+
+
 @pytest.fixture
 def adopted(run, tmp_path):
     """A study of plain Optuna that went on here, and whose cell has changed since."""
