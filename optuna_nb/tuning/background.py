@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LockedStudyError
+from optuna_nb.tuning import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -106,7 +107,8 @@ class Background:
 
     def _work(self) -> None:
         try:
-            self.end = self._run()
+            with turns.short():
+                self.end = self._run()
         except BaseException as error:  # noqa: BLE001 - handed on by the handle's wait()
             self.failure = error
         finally:
