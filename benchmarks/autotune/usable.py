@@ -6,9 +6,9 @@ Two real kernels. In both a cell awaits 10 ms again and again on the main thread
 loop, where messages, clicks and the next cell are served, and notes how much later than
 that it wakes up, both at the same time. One tunes a model in the background meanwhile,
 with its panel open; the other is idle, and says what the machine itself does to a
-sleeper. The target for the 99th percentile is 5 ms later than the idle one. An objective of
-pure Python shares the GIL, whose turns are 5 ms long, and costs more: ``--executor dask``
-is for that.
+sleeper. The target for the 99th percentile is 5 ms later than the idle one, and 1 ms with
+``--executor dask``. An objective of pure Python shares the GIL, whose turns are 1 ms long
+while a study runs (``turns.py``).
 """
 
 from __future__ import annotations

@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.waiting import until
+from optuna_nb.tuning.executors import courtesy
 from optuna_nb.tuning.executors.processes import Processes
 
 PARENT = """
 import sys, time
 from distributed import LocalCluster
+from optuna_nb.tuning.executors import courtesy
 from optuna_nb.tuning.executors.processes import Processes
 
 flags = {"protocol": "tcp://", "host": "127.0.0.1", "dashboard_address": None}
@@ -43,6 +46,19 @@ def test_workers_end_when_their_parent_is_killed_even_if_they_have_not_begun(beg
         assert len(pids) == 2
         os.kill(parent.pid, signal.SIGKILL)
         until(lambda: all(map(gone, pids)), 20)
+
+
+@pytest.mark.slow
+def test_workers_let_the_kernel_go_first():
+    command = [sys.executable, "-c", PARENT, "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        for word in parent.stdout.readline().split():
+            until(lambda pid=int(word): psutil.Process(pid).nice() == courtesy.NICE)
+            session = Path(f"/proc/{word}/autogroup")
+            if session.exists():
+                until(lambda file=session: file.read_text().split()[-1] == str(courtesy.NICE))
+        assert psutil.Process(parent.pid).nice() == psutil.Process().nice()
+        parent.kill()
 
 
 def test_workers_that_cannot_begin_are_given_up_with_their_last_words(monkeypatch):

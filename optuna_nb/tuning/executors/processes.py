@@ -3,7 +3,8 @@
 They are programs of their own in a session of their own, not children by
 ``multiprocessing``: a script needs no ``if __name__ == "__main__"``, an interrupt of the
 notebook does not reach them, and the end of a kernel does not wait for them. Each
-watches its parent and its memory (``watchdog.py``), and a dead one is replaced.
+watches its parent and its memory (``watchdog.py``), lets the kernel go first
+(``courtesy.py``), and a dead one is replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 from optuna_nb.errors import ClusterError
-from optuna_nb.tuning.executors import watchdog
+from optuna_nb.tuning.executors import courtesy, watchdog
 
 _QUICK_SECONDS = 10.0  # a worker that dies sooner did not begin well
 _MOST_QUICK = 5  # of them, one after the other, before we give up
@@ -88,7 +89,8 @@ class Processes:
             *(sys.executable, *_COMMAND, self._address, "--no-nanny", "--no-dashboard"),
             *("--nthreads", "1", "--name", f"worker {number}", "--host", "127.0.0.1"),
             *("--memory-limit", str(self._memory), "--death-timeout", "60"),
-            *("--local-directory", str(self._folder), "--preload", watchdog.__name__),
+            *("--local-directory", str(self._folder)),
+            *("--preload", watchdog.__name__, "--preload", courtesy.__name__),
         ]
         with (self._folder / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
