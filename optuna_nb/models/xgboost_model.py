@@ -134,23 +134,14 @@ class XGBoostLearner(Learner):
         if self.problem.task is Task.MULTICLASS:
             native["objective"] = _OBJECTIVE[Task.MULTICLASS]  # as XGBClassifier does with any other
             native["num_class"] = len(self.problem.classes)  # type: ignore[arg-type]
-        history: dict[str, Any] = {}
         patience: Patience | None = None
-        ending: dict[str, Any] = {}
         if rounds is None:
-            patience = Patience(
-                float(native.get("learning_rate") or 0.3), limit if self._loss_counts else None
-            )
-            ending = {"evals": [(score, "score")], "evals_result": history}
-        booster = xgboost.train(
-            native,
-            train,
-            int(rounds or self.most_rounds),
-            callbacks=[_Ending(cancelled, patience)],
-            verbose_eval=False,
-            **ending,
-        )
-        curve = np.array(next(iter(history["score"].values()))) if history else None
+            limit = limit if self._loss_counts else None
+            patience = Patience(float(native.get("learning_rate") or 0.3), limit)
+        booster = xgboost.Booster(native, [train, score])
+        most = int(rounds or self.most_rounds)
+        losses = boost(booster, train, score, most, patience=patience, cancelled=cancelled)
+        curve = np.array(losses) if losses else None
         best = int(rounds or 1) if curve is None else int(curve.argmin()) + 1
 
         def predict(asked: int | None) -> NDArray[Any]:
@@ -229,21 +220,42 @@ class XGBoostLearner(Learner):
         return self.write("xgboost", self._kind().__name__, self._arguments(params, rounds))
 
 
-class _Ending(xgboost.callback.TrainingCallback):
-    """Ends training when the loss has stopped falling, or nobody waits for it any more."""
+def boost(
+    booster: xgboost.Booster,
+    train: xgboost.DMatrix,
+    score: xgboost.DMatrix,
+    rounds: int,
+    *,
+    patience: Patience | None,
+    cancelled: threading.Event,
+) -> list[float]:
+    """Boost until the loss has stopped falling, or nobody waits for it any more.
 
-    def __init__(self, cancelled: threading.Event, patience: Patience | None) -> None:
-        super().__init__()
-        self._cancelled = cancelled
-        self._patience = patience
+    ``xgboost.train`` does the same by callbacks, whose cost counts where a round is cheap
+    (``benchmarks/autotune/boosting.py``).
 
-    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:  # noqa: ARG002 - XGBoost's signature
-        """Tell whether to stop."""
-        if self._cancelled.is_set():
-            return True
-        if self._patience is None:
-            return False
-        return self._patience.is_over(next(iter(evals_log["score"].values()))[-1])
+    Args:
+        booster: A new one; it is changed.
+        train: Rows to learn from.
+        score: Rows to be watched by.
+        rounds: At most so many.
+        patience: Decides when it is over; None where nobody watches.
+        cancelled: Ends it before the next round.
+
+    Returns:
+        The loss of the scoring rows after each round; nothing where nobody watches.
+    """
+    losses: list[float] = []
+    for done in range(rounds):
+        if cancelled.is_set():
+            break
+        booster.update(train, done)
+        if patience is not None:
+            said = booster.eval_set([(score, "score")], done)  # as in "[7]\tscore-rmse:0.53"
+            losses.append(float(said.rpartition(":")[2]))
+            if patience.is_over(losses[-1]):
+                break
+    return losses
 
 
 def _plain(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-NICE = 10  # of -20 to 19; as `nice` adds by default
+NICE = 5  # of -20 to 19; with less, a kernel that wakes up still waits for a slice
 _SESSION = Path("/proc/self/autogroup")  # man 7 sched, "The autogroup feature"
 
 
