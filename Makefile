@@ -17,7 +17,7 @@ test:  ## The quick tests, two at a time, some minutes
 slow:  ## The slow proofs: kernels that are killed, long runs
 	$(PYTHON) -m pytest -m "(slow or kernel) and not browser"
 
-browser:  ## JupyterLab in Chromium; pictures go to test-results/
+browser:  ## JupyterLab and Notebook in Chromium; pictures go to test-results/
 	OPTUNA_NB_SCREENSHOTS=test-results $(PYTHON) -m pytest -m browser
 
 notebooks:  ## Run the notebooks and compare each output with the saved one

@@ -1,20 +1,33 @@
-"""One JupyterLab and one Chromium for all browser tests; a notebook and a page for each."""
+"""One Chromium and one server of each front end for all browser tests; a notebook and a page for each."""
 
+import functools
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from harness.lab import LIGHT, LabPage, LabServer, chromium, write_notebook
+from harness.lab import LAB, LIGHT, LabPage, LabServer, chromium, write_notebook
 
 VIEW = {"width": 1280, "height": 1000}
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
-    """Return a running JupyterLab."""
-    with LabServer(tmp_path_factory.mktemp("lab")) as server:
-        yield server
+def serve(tmp_path_factory):
+    """Return a function that starts a front end, once."""
+    with ExitStack() as running:
+
+        @functools.cache
+        def start(application):
+            return running.enter_context(LabServer(tmp_path_factory.mktemp("lab"), application))
+
+        yield start
+
+
+@pytest.fixture
+def lab(request, serve):
+    """Return the running front end that the test asks for: JupyterLab, if it asks for none."""
+    return serve(getattr(request, "param", LAB))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +67,8 @@ def open_notebook(lab, browser, folder):
     for page in pages:
         page.page.close()
     assert {host for page in pages for host in page.hosts} == {"127.0.0.1"}
-    assert [error for page in pages for error in page.errors] == []
+    known = lab.application.known_errors
+    assert [error for page in pages for error in page.errors if error not in known] == []
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real JupyterLab on the loopback address, seen through a real Chromium.
+"""A real JupyterLab or Jupyter Notebook on the loopback address, seen through a real Chromium.
 
 ``LabServer`` is the server process in a folder of its own; ``LabPage`` is one
 browser page with one notebook open, and it keeps a record of every host that
@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -44,6 +45,37 @@ LIGHT = "JupyterLab Light"
 DARK = "JupyterLab Dark"
 
 
+@dataclass(frozen=True)
+class Application:
+    """A front end.
+
+    Attributes:
+        module: What starts it.
+        flags: Its own ones.
+        page: Where it shows a notebook.
+        known_errors: What its console says of a notebook that has nothing to do with us.
+    """
+
+    module: str
+    flags: tuple[str, ...]
+    page: str
+    known_errors: tuple[str, ...] = ()
+
+
+LAB = Application(
+    "jupyterlab",
+    (
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ),
+    "lab/workspaces/{workspace}/tree/{path}",
+)
+NOTEBOOK = Application(
+    "notebook", (), "notebooks/{path}", ("Cannot read properties of undefined (reading 'schema')",)
+)
+
+
 def write_notebook(path: Path, cells: Sequence[str]) -> Path:
     """Write a notebook of code cells for this interpreter's kernel."""
     notebook = nbformat.v4.new_notebook(
@@ -55,11 +87,12 @@ def write_notebook(path: Path, cells: Sequence[str]) -> Path:
 
 
 class LabServer:
-    """A JupyterLab process that serves one folder."""
+    """A process that serves one folder to a front end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, application: Application = LAB) -> None:
         """Remember the folder; entering the context starts the process."""
         self.folder = folder
+        self.application = application
         self.token = secrets.token_hex(16)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -79,15 +112,14 @@ class LabServer:
         environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
         environment["JUPYTERLAB_WORKSPACES_DIR"] = str(self.folder / ".home" / "lab-workspaces")
         command = [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
+            *(sys.executable, "-m", self.application.module),
+            *("--no-browser", "--allow-root", "--expose-app-in-browser"),
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={self.port}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.root_dir={self.folder}",
             f"--IdentityProvider.token={self.token}",
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-            "--LabApp.extension_manager=readonly",
+            *self.application.flags,
         ]
         with (self.folder / ".lab.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -176,8 +208,8 @@ class LabPage:
     def open(self, notebook: Path, theme: str = LIGHT) -> None:
         """Load a notebook and wait until its kernel is idle."""
         path = quote(str(notebook.relative_to(self.server.folder)))
-        workspace = secrets.token_hex(4)
-        self.page.goto(f"{self.server.url}/lab/workspaces/{workspace}/tree/{path}?token={self.server.token}")
+        place = self.server.application.page.format(workspace=secrets.token_hex(4), path=path)
+        self.page.goto(f"{self.server.url}/{place}?token={self.server.token}")
         self.page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         self.command("apputils:change-theme", {"theme": theme})
         self.page.locator(f'body[data-jp-theme-name="{theme}"]').wait_for(state="attached", timeout=20_000)

@@ -1,4 +1,4 @@
-"""The panel as a person sees it: JupyterLab, a real kernel, a real browser."""
+"""The panel as a person sees it: JupyterLab or Jupyter Notebook, a real kernel, a real browser."""
 
 import os
 import re
@@ -9,13 +9,14 @@ import nbformat
 import pytest
 
 from harness.contrast import weak_texts
-from harness.lab import DARK, LIGHT
+from harness.lab import DARK, LAB, LIGHT, NOTEBOOK
 from harness.studies import finished_trials, wait_for_trials
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 LOAD = "%load_ext optuna_nb"
 BUSY_SECONDS = 20
+in_both = pytest.mark.parametrize("lab", [LAB, NOTEBOOK], ids=["lab", "notebook"], indirect=True)
 
 
 def tune(name, trials, seconds):
@@ -100,6 +101,7 @@ def test_the_panel_does_not_grow_while_its_table_fills_up(open_notebook, trials)
     page.wait_for_text(1, "completed")
 
 
+@in_both
 def test_stop_acts_within_a_second_although_a_cell_keeps_the_kernel_busy(open_notebook, folder):
     busy = f"import time\nend = time.time() + {BUSY_SECONDS}\nwhile time.time() < end: time.sleep(0.001)"
     page = open_notebook([LOAD, tune("busy", 100_000, 0.05), busy])
@@ -123,6 +125,7 @@ def test_stop_acts_within_a_second_although_a_cell_keeps_the_kernel_busy(open_no
     page.command("kernelmenu:interrupt")
 
 
+@in_both
 def test_pause_holds_the_study_and_resume_lets_it_go_on(open_notebook, folder):
     file = folder / "optuna_nb.db"
     page = open_notebook([LOAD, tune("held", 100_000, 0.05)])
@@ -141,6 +144,7 @@ def test_pause_holds_the_study_and_resume_lets_it_go_on(open_notebook, folder):
     page.wait_for_text(1, "stopped")
 
 
+@in_both
 def test_after_the_end_the_saved_notebook_reads_well_without_a_kernel(open_notebook, folder):
     page = open_notebook([LOAD, tune("told", 12, 0.05)])
     page.run_all()
