@@ -221,7 +221,8 @@ def _swap_handler_streams(stream: TextIO | None, proxy: TextIO | None) -> None:
     A ``StreamHandler`` keeps the ``sys.stderr`` of the moment it was made, and
     most libraries make theirs on import, before any trial.
     """
-    loggers = [logging.root, *(it for it in logging.root.manager.loggerDict.values())]
+    known = logging.root.manager.loggerDict.copy()  # in one step: other threads make loggers, too
+    loggers = [logging.root, *known.values()]
     for logger in loggers:
         for handler in getattr(logger, "handlers", ()):  # a PlaceHolder has none
             if not isinstance(handler, logging.StreamHandler):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import itertools
 import logging
 import subprocess
 import sys
@@ -255,3 +256,30 @@ def test_a_patch_of_write_sees_the_cells_text_alone_and_can_be_undone(streams):
         assert out.getvalue() == "cellafter"
     assert seen == ["cell", "cell"]
     assert log.text() == "trial"
+
+
+def test_loggers_that_other_threads_make_meanwhile_are_no_trouble():
+    ended = threading.Event()
+    before = sys.getswitchinterval()
+
+    def import_libraries():
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            logging.getLogger(f"library{number}.part")
+
+    for number in range(3000):
+        logging.getLogger(f"library of long ago {number}")
+    thread = threading.Thread(target=import_libraries)
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        for _ in range(30):
+            with capture.trial_log():
+                pass
+    finally:
+        ended.set()
+        thread.join()
+        sys.setswitchinterval(before)
+        for name in [name for name in logging.root.manager.loggerDict if name.startswith("library")]:
+            del logging.root.manager.loggerDict[name]
