@@ -85,7 +85,7 @@ class CatBoostLearner(Learner):
         }
         self.defaults = {**DEFAULTS, **self.extra}
         self.baseline = {}
-        self._shared: Shared[tuple[Any, Any]] = Shared()
+        self._shared: Shared[tuple[Any, Any]] = Shared(2 * len(self.folds))
 
     def _check_gaps(self) -> None:
         """Refuse gaps that CatBoost cannot read."""

@@ -19,7 +19,7 @@ class Shared(Generic[_T]):
         most: How many are kept; beyond, the one that was asked for longest ago goes.
     """
 
-    def __init__(self, most: int = 64) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._values: OrderedDict[Hashable, _T] = OrderedDict()
         self._locks: dict[Hashable, Any] = {}

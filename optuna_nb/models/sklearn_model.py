@@ -83,7 +83,7 @@ class SklearnLearner(Learner):
         self.defaults = {**estimator.get_params(deep=False), CLASS_WEIGHT: "none"}
         self._number_the_defaults()
         self.baseline = {"max_iter": self.defaults["max_iter"]} if self._boosts else {}
-        self._shared: Shared[tuple[Any, Any]] = Shared()
+        self._shared: Shared[tuple[Any, Any]] = Shared(2 * len(self.folds))
 
     def _number_the_defaults(self) -> None:
         """Say in numbers what a forest says in words, so that its trial shows what it did."""

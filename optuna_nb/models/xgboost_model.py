@@ -80,7 +80,7 @@ class XGBoostLearner(Learner):
         spelled = {word: known[name] for word, name in _SYNONYMS.items()}
         self.defaults = {**spelled, BALANCED_BLUECAST: False, **known}
         self.baseline = {"n_estimators": known["n_estimators"]}
-        self._shared: Shared[tuple[Any, Any]] = Shared()
+        self._shared: Shared[tuple[Any, Any]] = Shared(2 * len(self.folds))
 
     def takes(self, name: str) -> bool:
         """Tell whether there is such a parameter."""

@@ -67,7 +67,7 @@ def test_an_error_in_a_fold_is_raised_where_it_is_read(workers):
 
 
 def test_shared_data_are_made_once_also_when_several_threads_ask():
-    shared, made = Shared(), []
+    shared, made = Shared(1), []
 
     def make():
         time.sleep(0.02)
