@@ -275,8 +275,8 @@ def refine_study(
     child = api.start(refinement.objective, options)
     if not wait:
         return child
-    child.wait()
-    return child if is_better(child.best_value, handle.best_value, direction) else handle
+    found = child.wait().study.best_trials
+    return child if found and is_better(found[0].values[0], handle.best_value, direction) else handle
 
 
 def _check_ours(name: str, storage: str) -> None:

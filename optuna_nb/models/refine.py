@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.evaluation import SETTING
@@ -98,6 +99,8 @@ def prepare_refinement(
     def finish(study: optuna.Study) -> None:
         if objective.finish is not None:
             objective.finish(study)
+        if not any(trial.state is TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
+            return
         better = is_better(study.best_value, best.values[0], direction)
         study.set_user_attr(REFINES, {"study": parent, "value": best.values[0], "is_better": better})
 

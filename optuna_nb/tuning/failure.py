@@ -19,13 +19,17 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 def one_line(error: BaseException, number: int, *, logged: bool = False) -> str:
     """Name the trial, the error, and the line of the user's code that raised it; the log may have more."""
-    if isinstance(error, OptunaNBError):
-        text = f"trial {number} failed: {error.in_one_line()}"
-    else:
-        text = f"trial {number} failed: {type(error).__name__}: {first_line(error)}"
+    text = f"trial {number} failed: {named(error)}"
     where = _where(error)
     more = "; the Log tab has all of it" if logged and "\n" in message(error).strip() else ""
     return as_utf8(f"{text} ({where}){more}" if where else f"{text}{more}")
+
+
+def named(error: BaseException) -> str:
+    """Return an error's class and the first line of its message; of ours, which name themselves, the line."""
+    if isinstance(error, OptunaNBError):
+        return error.in_one_line()
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def first_line(error: BaseException) -> str:

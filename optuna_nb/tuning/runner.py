@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import Trial, TrialState
 
-from optuna_nb.errors import LeaseLostError, OptunaNBError, StorageTroubleError, WorkerLostError
+from optuna_nb.errors import LeaseLostError, StorageTroubleError, WorkerLostError
 from optuna_nb.records import StudyState
 from optuna_nb.storage.ledger import Durability
 from optuna_nb.storage.writer import Progress
@@ -130,7 +130,7 @@ class Runner:
                 self._work_in_threads()
                 while not self._control.close_unless(self._wants_more):
                     self._work_in_threads()
-        except OptunaNBError as error:  # there is nothing to run trials on
+        except Exception as error:  # noqa: BLE001 - there is nothing to run trials on, whatever a cluster raises
             self._fail(error)
         finally:
             self._control.close_unless(lambda: False)
@@ -351,6 +351,7 @@ class Runner:
         Raises:
             StorageTroubleError: If the file cannot be written just now.
         """
+        self._note = end.note
         if not isinstance(end.error, LeaseLostError):
             self._storage.show_progress(self._study_id, self._progress(end.state))
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import logging
 import platform
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import TrialState
@@ -22,7 +23,7 @@ from optuna_nb.storage.history import History
 from optuna_nb.storage.ledger import Durability
 from optuna_nb.storage.succession import retried_trials
 from optuna_nb.storage.writer import Progress
-from optuna_nb.tuning import exhaustion, fixing, sampling, volatile
+from optuna_nb.tuning import exhaustion, failure, fixing, sampling, volatile
 from optuna_nb.tuning.control import Control
 from optuna_nb.tuning.executors.choice import find_cluster
 from optuna_nb.tuning.fixing import FixingSampler
@@ -162,17 +163,28 @@ class Work:
     def run(self) -> RunEnd:
         """Tune to the end, close the record, and let go of the study. Blocks."""
         try:
-            end = self.runner.run()
-            if end.error is None:
-                exhaustion.note_end(self.study, self.storage, self.sampler)
-            if self.objective.finish is not None and end.error is None:
-                self.objective.finish(self.study)
+            end = self._finished(self.runner.run())
             self.ledger.insist(lambda: self.runner.show_end(end))
             self.ledger.insist(lambda: self._end_record(end))
         except FileGoneError as error:
             raise self._ended_without_file(error) from error
         finally:
             self.ledger.insist(self._close)
+        return end
+
+    def _finished(self, end: RunEnd) -> RunEnd:
+        """Do what follows the last trial, such as the winner's fit; an error there ends the run as failed."""
+        if end.error is not None:
+            return end
+        try:
+            exhaustion.note_end(self.study, self.storage, self.sampler)
+            if self.objective.finish is not None:
+                self.objective.finish(self.study)
+        except (FileGoneError, LeaseLostError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the winner's fit is the user's model on the user's data
+            note = f"all trials are stored, but what follows them failed: {failure.named(error)}"
+            return replace(end, state=StudyState.FAILED, note=note, error=error)
         return end
 
     def _ended_without_file(self, error: FileGoneError) -> FileGoneError:

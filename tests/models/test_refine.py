@@ -9,6 +9,7 @@ from harness.waiting import until
 from optuna_nb.cell.api import load, tune
 from optuna_nb.cell.autotune import autotune, refine_study
 from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
+from optuna_nb.records import StudyState
 from optuna_nb.tuning import background
 
 
@@ -176,3 +177,19 @@ def test_several_models_share_one_budget_and_the_best_gets_most(storage, iris):
     assert list(table["log_loss"]) == sorted(table["log_loss"])
     assert found.winner.name == table["study"].iloc[0]
     assert found.winner.best_model.predict(iris[0][:1]).shape == (1,)
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_refinement_of_which_no_trial_completes_leaves_the_parent_the_best(storage, wait):
+    def objective(trial):
+        if "refined" in trial.study.study_name:
+            raise optuna.TrialPruned
+        return trial.suggest_float("x", 0.1, 0.2)
+
+    parent = tune(objective, name="f", trials=3, seed=1, storage=storage, wait=True)
+    kept = refine_study(parent, trials=3, wait=wait)
+
+    assert kept.name == ("f@1" if wait else "f_refined@1")
+    child = load("f_refined", storage).wait()
+    assert child.snapshot().state is StudyState.COMPLETED
+    assert list(child.runs["status"]) == ["completed"]
