@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
@@ -60,7 +61,10 @@ def prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) -
         LockedStudyError: If another kernel is running it.
     """
     check_name(options.name)
-    prepared = _prepare(storage, objective, options)
+    try:
+        prepared = _prepare(storage, objective, options)
+    except DuplicatedStudyError:  # another kernel began the same one just now: it is found the second time
+        prepared = _prepare(storage, objective, options)
     fixed = fixing.settle(storage, prepared.version.study_id, options.fix)
     return replace(prepared, note=f"{prepared.note}; {fixed}") if fixed else prepared
 
