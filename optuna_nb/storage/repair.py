@@ -94,14 +94,31 @@ def _rebuild_indexes(connection: sqlite3.Connection) -> str:
 def _drop_orphans(connection: sqlite3.Connection) -> str:
     count = 0
     while rows := connection.execute("PRAGMA foreign_key_check").fetchall():
-        before = count
-        for table, rowid, *_ in rows:
-            quoted = table.replace('"', '""')
-            gone = connection.execute(f'DELETE FROM "{quoted}" WHERE rowid = ?', (rowid,))  # noqa: S608
-            count += gone.rowcount
-        if count == before:
+        gone = sum(
+            connection.execute(*_without_parent(connection, *row)).rowcount for row in dict.fromkeys(rows)
+        )
+        if not gone:
             break
+        count += gone
     return f"deleted {count} rows that belonged to nothing" if count else ""
+
+
+def _without_parent(
+    connection: sqlite3.Connection, table: str, rowid: int | None, parent: str, key: int
+) -> tuple[str, tuple[int, ...]]:
+    """Return what deletes a row that ``foreign_key_check`` names, or all like it where rows have no ids."""
+    child = _quoted(table)
+    if rowid is not None:
+        return f"DELETE FROM {child} WHERE rowid = ?", (rowid,)  # noqa: S608 - quoted
+    keys = connection.execute(f"PRAGMA foreign_key_list({child})")
+    column, theirs = next((_quoted(row[3]), _quoted(row[4])) for row in keys if row[0] == key)
+    others = f"SELECT {theirs} FROM {_quoted(parent)}"  # noqa: S608 - quoted
+    return f"DELETE FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN ({others})", ()  # noqa: S608 - quoted
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'
 
 
 def _drop_damaged(connection: sqlite3.Connection, study_id: int) -> str:

@@ -212,3 +212,19 @@ def test_a_file_of_plain_optuna_is_examined_as_it_is(tmp_path):
     study = optuna.create_study(storage=url, study_name="s")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), 3)
     assert problems(url) == {}
+
+
+def test_rows_of_tables_without_row_ids_that_belong_to_nothing_are_deleted(tmp_path):
+    url = f"sqlite:///{tmp_path}/s.db"
+
+    def objective(trial):
+        optuna_nb.log_metrics(1, auc=0.5)
+        return trial.suggest_float("x", 0, 1)
+
+    optuna_nb.tune(objective, name="s", trials=3, storage=url, tags=("a", "b"), wait=True)
+    damage(tmp_path / "s.db", "DELETE FROM tuning_runs")  # plain SQLite does not look at what belongs to them
+    assert "belong to nothing" in str(problems(url))
+
+    done = mended(url, tmp_path / "s.db")
+    assert "rows that belonged to nothing" in str(done)
+    assert optuna_nb.load("s", url).snapshot().done == 3
