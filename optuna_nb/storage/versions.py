@@ -226,5 +226,15 @@ def state(connection: Connection, study_id: int, stored: str | None, owner: tupl
     return StudyState.INTERRUPTED if gone else known
 
 
+def state_of(connection: Connection, version: VersionRecord) -> StudyState:
+    """Return what a study is doing, without a look at its trials."""
+    row = None
+    if _has_versions(connection):
+        row = connection.execute(
+            "SELECT state, host, pid, pid_started FROM study_status WHERE study_id = ?", (version.study_id,)
+        ).fetchone()
+    return StudyState.NEW if row is None else state(connection, version.study_id, row[0], row[1:])
+
+
 def _has_versions(connection: Connection) -> bool:
     return has_table(connection, StudyVersion.__tablename__)

@@ -33,7 +33,7 @@ from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export, is_report
 from optuna_nb.tuning.reading import load_study, load_to_look
 from optuna_nb.tuning.transfer import transfer
-from optuna_nb.tuning.waiting import runs_elsewhere, until_heard, wait_for_end
+from optuna_nb.tuning.waiting import runs_elsewhere, state_of, until_heard, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +83,7 @@ class StudyHandle:
         if own is not None and (own.is_running or not runs_elsewhere(self.storage, self.study_name)):
             return own.is_running
         try:
-            return self.snapshot().state.is_active
+            return self._state().is_active
         except StudyNotFoundError:
             return False
 
@@ -170,9 +170,8 @@ class StudyHandle:
         when = "they run next" if self.is_running else "they run first when it goes on, as with --more"
         new, _ = fixing.unknown(trials, sorted({name for one in queue for name in one}))
         asked = f"; no trial has asked for {', '.join(new)} so far" if new else ""
-        self.note = (
-            f"{self.name}: {len(queue)} parameter set{'s' if len(queue) > 1 else ''} queued, {when}{asked}"
-        )
+        sets = f"{len(queue)} parameter set{'s' if len(queue) > 1 else ''}"
+        self.note = f"{self.name}: {sets} queued, {when}{asked}"
         return self
 
     def wait(
@@ -197,8 +196,10 @@ class StudyHandle:
 
     def _can_hear(self) -> bool:
         """Tell whether a kernel is at work on the study; one that is stopping is let end first."""
-        if not self.is_running or self.snapshot().state is not StudyState.STOPPING:
-            return self.is_running
+        if not self.is_running:
+            return False
+        if self._state() is not StudyState.STOPPING:
+            return True
         try:
             with contextlib.suppress(ObjectiveError):
                 self.wait(ENDING_SECONDS)
@@ -216,12 +217,12 @@ class StudyHandle:
         database = attach(self.storage)
         try:
             with database.transaction() as connection:
-                study_id = versions.resolve(connection, self.address()).study_id
-                live.ask(connection, study_id, Request(verb, argument))
+                found = versions.resolve(connection, self.address())
+                live.ask(connection, found.study_id, Request(verb, argument))
         finally:
             database.close()
         if verb in ("stop", "stop_now"):  # so that what is asked next waits for its end
-            until_heard(self.snapshot)
+            until_heard(self._state)
         return True
 
     def _restart(self, more: int | None) -> StudyHandle:
@@ -236,6 +237,9 @@ class StudyHandle:
         handle = self.starter(own.objective, options)
         handle.view, handle.restarter, handle.reporter = self.view, self.restarter, self.reporter
         return handle
+
+    def _state(self) -> StudyState:
+        return state_of(self.storage, self.address())
 
     def _background(self) -> Background | None:
         return background.find(identity(self.storage), self.study_name)
@@ -322,11 +326,10 @@ class StudyHandle:
         """
         own = self._background()
         if own is None or own.objective.refit is None:
-            name = base_name(self.name)
+            code = f"`%tune best {base_name(self.name)} --code`"
             msg = (
                 f"this kernel cannot make the model of {self.name}: fit your own with best_params,"
-                f" or, for a study of %autotune, run its line again or take what"
-                f" `%tune best {name} --code` prints"
+                f" or, for a study of %autotune, run its line again or take what {code} prints"
             )
             raise InvalidOptionError(msg, code="NB410")
         _ = self.best_trial  # refuses where there is none

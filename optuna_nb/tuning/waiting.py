@@ -37,11 +37,21 @@ def runs_elsewhere(storage: str, study_name: str) -> bool:
     return False
 
 
-def until_heard(snapshot: Callable[[], StudySnapshot]) -> None:
+def state_of(storage: str, name: str) -> StudyState:
+    """Return what a study is doing.
+
+    Raises:
+        StudyNotFoundError: If there is no such study.
+    """
+    with contextlib.closing(open_read_only(storage)) as connection, translated(place(storage)):
+        return versions.state_of(connection, versions.resolve(connection, name))
+
+
+def until_heard(state: Callable[[], StudyState]) -> None:
     """Wait for a moment until whoever runs a study is stopping it, as was asked; what is asked is stored."""
     end = time.monotonic() + HEARD_SECONDS
     with contextlib.suppress(StorageError):  # as of a study that is deleted meanwhile
-        while snapshot().state in (StudyState.RUNNING, StudyState.PAUSED) and time.monotonic() < end:
+        while state() in (StudyState.RUNNING, StudyState.PAUSED) and time.monotonic() < end:
             time.sleep(POLL_SECONDS / 4)
 
 
@@ -66,23 +76,24 @@ def wait_for_end(
         TimeoutError: If the study still runs after ``timeout``.
     """
     end = None if timeout is None else time.monotonic() + timeout
+    last: StudySnapshot | None = None
     while True:
-        over = own.wait(0) if own is not None else not reader.snapshot().state.is_active
-        snapshot = None
+        over = own is not None and own.wait(0)  # before the look, so that it shows the end
+        seen = last
         try:
-            snapshot = reader.poll()
+            last = reader.snapshot()
         except StorageTroubleError:  # a file that is gone, a server that is away
             if own is None:
                 raise  # else the run goes on without it, and its end says what came of that
-        if snapshot is not None and progress is not None:
-            progress(snapshot)
-        if over:
+        if last is not None and last is not seen and progress is not None:
+            progress(last)
+        if over or (own is None and last is not None and not last.state.is_active):
             break
         if end is not None and time.monotonic() >= end:
             msg = f"{name} still runs after {timeout:g} s"
             raise TimeoutError(msg)
         time.sleep(POLL_SECONDS) if own is None else own.wait(POLL_SECONDS)
-    raise_failure(own, reader.snapshot() if own is None else None)
+    raise_failure(own, last if own is None else None)
 
 
 def raise_failure(own: Background | None, last: StudySnapshot | None) -> None:

@@ -22,6 +22,7 @@ from optuna_nb.errors import (
     StudyNotFoundError,
 )
 from optuna_nb.records import Objective, StudyState, TuneOptions
+from optuna_nb.storage import reader
 from optuna_nb.storage.reader import Reader
 from optuna_nb.storage.server import place
 from optuna_nb.storage.sources import read_studies
@@ -251,6 +252,36 @@ def test_a_kernel_that_ran_a_study_once_steers_the_process_that_runs_it_now(opti
     assert not handle.is_running
 
 
+def test_waiting_for_another_process_shows_how_far_it_is(options):
+    with subprocess.Popen([sys.executable, "-c", ELSEWHERE, options.storage]) as other:
+        try:
+            until(lambda: place(options.storage).exists() and running(options.storage), 30)
+            handle, seen = api.load("s", options.storage), []
+            with pytest.raises(TimeoutError):
+                handle.wait(3, progress=lambda snapshot: seen.append(snapshot.done))
+            assert len(seen) > 3
+            assert seen == sorted(seen)
+        finally:
+            other.kill()
+
+
+def test_another_process_is_steered_without_reading_its_trials(options, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", ELSEWHERE, options.storage]) as other:
+        try:
+            until(lambda: place(options.storage).exists() and running(options.storage), 30)
+            handle = api.load("s", options.storage)
+            monkeypatch.setattr(reader, "load_views", None)  # an error, if any trial is read
+            assert handle.pause()
+            until(lambda: handle._state() is StudyState.PAUSED)
+            assert handle.resume() is handle
+            until(lambda: handle._state() is StudyState.RUNNING)
+            assert handle.stop()
+            assert other.wait(20) == 0
+            assert not handle.is_running
+        finally:
+            other.kill()
+
+
 def test_more_trials_wait_for_the_end_of_another_process_that_stops(options):
     program = ELSEWHERE.replace("0.05", "1.5")
     asked = []
@@ -313,11 +344,11 @@ def test_beats_go_on_after_an_error_of_the_database_and_end_the_run_after_any_ot
 def test_a_stop_that_was_asked_for_does_not_wait_for_a_study_that_is_deleted_meanwhile():
     asked = []
 
-    def snapshot():
+    def state():
         asked.append(True)
         raise StudyNotFoundError("gone", code="NB401")
 
-    until_heard(snapshot)
+    until_heard(state)
     assert asked == [True]
 
 
