@@ -19,7 +19,7 @@ from optuna_nb.errors import InvalidOptionError, StorageError
 from optuna_nb.records import StudyState, VersionRecord
 from optuna_nb.storage import versions, writer
 from optuna_nb.storage.dialect import insert_study_row, pipelined, take_trial_ids
-from optuna_nb.storage.loader import load_study
+from optuna_nb.storage.loader import load_study, one_moment
 from optuna_nb.storage.memory import changed
 from optuna_nb.storage.migrations import applied_steps
 from optuna_nb.storage.opening import open_file, open_read_only
@@ -73,8 +73,7 @@ def read_study(connection: Connection, name: str, *, exactly: bool = False) -> S
         StudyNotFoundError: If there is no such study.
         StorageError: If a trial is not what was once committed.
     """
-    connection.execute("BEGIN")
-    try:
+    with one_moment(connection):
         found = versions.find_exactly(connection, name) if exactly else None
         version = found or versions.resolve(connection, name)
         memory = load_study(connection, version.study_id)
@@ -87,8 +86,6 @@ def read_study(connection: Connection, name: str, *, exactly: bool = False) -> S
             elapsed, target = row or (0.0, None)
             sql = "SELECT trial_id, text FROM trial_logs JOIN trials USING (trial_id) WHERE study_id = ?"
             logs = dict(connection.execute(sql, key))
-    finally:
-        connection.execute("ROLLBACK")
     trials = [trial for trial in memory.trials if is_movable(trial)]
     return StudyCopy(
         version.study_name,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from optuna_nb.errors import LeaseLostError, LockedStudyError
+from optuna_nb.errors import LeaseLostError, LockedStudyError, StudyNotFoundError
 from optuna_nb.storage.dialect import is_connected, is_file, take_trial_ids
 from optuna_nb.storage.refusals import reading
 
@@ -96,6 +96,7 @@ def acquire(database: StudyDatabase, study_id: int, lease_seconds: float = LEASE
 
     Raises:
         LockedStudyError: If another process, or this one, is running the study.
+        StudyNotFoundError: If it is deleted meanwhile.
     """
     while True:
         with database.transaction() as connection:
@@ -129,9 +130,12 @@ def refusal(owner: Owner) -> str:
 
 
 def _read(connection: Connection, study_id: int) -> tuple[Owner | None, int]:
-    host, pid, pid_started, beat = connection.execute(
+    row = connection.execute(
         "SELECT host, pid, pid_started, beat FROM study_status WHERE study_id = ?", (study_id,)
     ).fetchone()
+    if row is None:
+        raise StudyNotFoundError("the study was deleted meanwhile: run the cell again", code="NB401")
+    host, pid, pid_started, beat = row
     return (None if host is None else Owner(host, pid, pid_started)), beat
 
 

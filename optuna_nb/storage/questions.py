@@ -255,8 +255,8 @@ def newest_version(database: RecordDatabase, name: str) -> str:
     Raises:
         InvalidOptionError: If no run is of that study.
     """
+    (run_id,) = run_ids(database, [name])
     with database.records() as connection:
-        (run_id,) = run_ids(database, [name])
         study = connection.scalar(select(TuningRun.study_name).where(TuningRun.id == run_id))
     return study or name
 

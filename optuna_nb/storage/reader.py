@@ -22,7 +22,7 @@ from optuna_nb.storage import details
 from optuna_nb.storage.column_types import from_json
 from optuna_nb.storage.dialect import data_version
 from optuna_nb.storage.lease import Owner, same_machine, this_process
-from optuna_nb.storage.loader import COMMITTED_AFTER, WHOLE_STUDY, load_directions, understood
+from optuna_nb.storage.loader import COMMITTED_AFTER, WHOLE_STUDY, load_directions, one_moment, understood
 from optuna_nb.storage.migrations import add_workers_to_study_status, applied_steps
 from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.refusals import translated
@@ -100,21 +100,19 @@ class Reader:
             changed = version != self._seen_version
             if not changed and not self._owner_is_due() and self._is_checked:
                 return None
-            self._connection.execute("BEGIN")  # all that follows is of one moment
             try:
-                if changed:
-                    self._check_study()
-                    self._read_trials()
-                if self._ours and (changed or not self._is_checked):
-                    self._is_checked = self._soundness.check(
-                        self._connection, _CHECK_SECONDS, len(self._trials)
-                    )
-                snapshot = self._read_status()
+                with one_moment(self._connection):
+                    if changed:
+                        self._check_study()
+                        self._read_trials()
+                    if self._ours and (changed or not self._is_checked):
+                        self._is_checked = self._soundness.check(
+                            self._connection, _CHECK_SECONDS, len(self._trials)
+                        )
+                    snapshot = self._read_status()
             except BaseException:
                 self._last_seq = -1  # what was read is read anew
                 raise
-            finally:
-                self._connection.execute("COMMIT")
             self._seen_version = version
         if snapshot == self._latest:
             return None

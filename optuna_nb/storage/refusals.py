@@ -77,18 +77,20 @@ def explain(path: Path, error: sqlite3.Error) -> StorageError:
     """Say in one line what is wrong with the file, and what to do."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     journal = find_journal(path) if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB) else None
+    index = "NB509"
     if not path.parent.is_dir():
-        text = f"the folder {path.parent} does not exist: create it, or name another file"
+        text, index = f"the folder {path.parent} does not exist: create it, or name another file", "NB504"
     elif journal is not None:
         text = f"{journal} is an Optuna journal, not a database: `%tune import {journal}` makes studies of it"
     elif path.is_dir():
         text = f"{path} is a folder: name a file in it, such as {path / 'tuning.db'}"
     elif code == sqlite3.SQLITE_NOTADB:
-        text = f"{path} is not an SQLite database: name another file, or move this one away"
+        text, index = f"{path} is not an SQLite database: name another file, or move this one away", "NB504"
     elif code == sqlite3.SQLITE_CORRUPT or "Could not decode to UTF-8" in str(error):
-        text = f"{path} is damaged: put a copy of it in its place"
+        text, index = f"{path} is damaged: put a copy of it in its place", "NB502"
     elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
         text = f"{path} cannot be written: allow writing to it and its folder, or name another file"
+        index = "NB504"
     elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         text = f"{path} is locked by another program: close that program, then run the cell again"
     elif code == sqlite3.SQLITE_FULL:
@@ -96,8 +98,8 @@ def explain(path: Path, error: sqlite3.Error) -> StorageError:
     elif code == sqlite3.SQLITE_IOERR:
         text = f"{path} cannot be read or written (I/O error): check the disk and its free space"
     else:
-        text = f"{path} cannot be used ({' '.join(str(error).split())[:200]}): name another file"
-    index = "NB502" if "is damaged" in text else "NB504" if "another file" in text else "NB509"
+        reason = " ".join(str(error).split())[:200]
+        text, index = f"{path} cannot be used ({reason}): name another file", "NB504"
     return (StorageTroubleError if code in _PASSING else StorageError)(text, code=index)
 
 

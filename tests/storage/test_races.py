@@ -9,7 +9,7 @@ from contextlib import closing
 import optuna
 import pytest
 
-from optuna_nb.errors import LeaseLostError, LockedStudyError
+from optuna_nb.errors import LeaseLostError, LockedStudyError, StudyNotFoundError
 from optuna_nb.storage import lease
 from optuna_nb.storage.studies import StudyStorage
 
@@ -163,6 +163,22 @@ def test_an_owner_in_another_container_of_this_machine_is_asked_by_its_heartbeat
         assert lease.acquire(other.database, study._study_id, lease_seconds=0.2).succeeded_dead_owner
         with pytest.raises(LeaseLostError):
             study.tell(study.ask(), 1.0)
+    storage._owned.clear()
+
+
+def test_a_study_that_is_deleted_while_its_owner_is_watched_is_not_found(storage, path):
+    study = optuna.create_study(storage=storage, study_name="s")
+    storage.acquire(study._study_id)
+    node, boot, _ = lease.host_name().split(" ")
+    storage.database.connection.execute(
+        "UPDATE study_status SET host = ?, pid = 1", (f"{node} {boot} pid:[1]",)
+    )
+    with closing(StudyStorage(f"sqlite:///{path}")) as other:
+        gone = threading.Timer(0.1, lambda: storage.database.connection.execute("DELETE FROM study_status"))
+        gone.start()
+        with pytest.raises(StudyNotFoundError, match="deleted meanwhile"):
+            lease.acquire(other.database, study._study_id, lease_seconds=5)
+        gone.join()
     storage._owned.clear()
 
 
