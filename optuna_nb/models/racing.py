@@ -12,7 +12,7 @@ finite population: with all folds known, nothing is uncertain.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,38 @@ LEVEL = 0.05  # of the one-sided test
 FEWEST = 2  # with fewer there is no telling a fold's effect from noise
 
 
+class _Rivals(NamedTuple):
+    """The best trials so far, taken apart into trial effects, fold effects and noise."""
+
+    effects: NDArray[np.float64]  # of the folds, (n_folds,)
+    best: float  # mean loss of the best one
+    squares: float  # of what is left, summed up
+    freedom: int  # degrees of it
+
+
+def _read(rivals: NDArray[np.float64]) -> _Rivals | None:
+    """Take rivals apart; None where they are too few for telling a fold's effect from noise."""
+    n_trials, n_folds = rivals.shape
+    if n_trials < FEWEST or n_folds < FEWEST or not np.isfinite(rivals).all():
+        return None
+    effects = _fold_effects(rivals)
+    trial_means = rivals.mean(axis=1, keepdims=True)
+    squares = float(((rivals - trial_means - effects) ** 2).sum())
+    return _Rivals(effects, float(trial_means.min()), squares, (n_trials - 1) * (n_folds - 1))
+
+
+def _fold_effects(rivals: NDArray[np.float64]) -> NDArray[np.float64]:
+    effects: NDArray[np.float64] = rivals.mean(axis=0) - rivals.mean()
+    return effects
+
+
+def _margin(squares: float, freedom: int, done: int, rivals: NDArray[np.float64]) -> float:
+    """Return by how much a trial as good as the best may look worse after so many folds."""
+    n_trials, n_folds = rivals.shape
+    variance = squares / freedom * (1 / done - 1 / n_folds) * (1 + 1 / n_trials)
+    return float(_quantile(1 - LEVEL, freedom) * np.sqrt(variance))
+
+
 def expected(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> float:
     """Estimate the mean loss over all folds from the first ones.
 
@@ -33,8 +65,7 @@ def expected(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> float:
     """
     if len(rivals) == 0:
         return float(losses.mean())
-    effects = rivals.mean(axis=0) - rivals.mean()
-    return float((losses - effects[: len(losses)]).mean())
+    return float((losses - _fold_effects(rivals)[: len(losses)]).mean())
 
 
 def limit_of_first(rivals: NDArray[np.float64]) -> float | None:
@@ -48,15 +79,10 @@ def limit_of_first(rivals: NDArray[np.float64]) -> float | None:
     n_trials, n_folds = rivals.shape
     if n_trials > 0 and n_folds == 1:
         return float(rivals.min())
-    if n_trials < FEWEST or n_folds < FEWEST or not np.isfinite(rivals).all():
+    known = _read(rivals)
+    if known is None:
         return None
-    effects = rivals.mean(axis=0) - rivals.mean()
-    trial_means = rivals.mean(axis=1, keepdims=True)
-    residuals = rivals - trial_means - effects
-    freedom = (n_trials - 1) * (n_folds - 1)
-    noise = float((residuals**2).sum()) / freedom
-    variance = noise * (1 - 1 / n_folds) * (1 + 1 / n_trials)
-    return float(effects[0] + trial_means.min() + _quantile(1 - LEVEL, freedom) * np.sqrt(variance))
+    return float(known.effects[0]) + known.best + _margin(known.squares, known.freedom, 1, rivals)
 
 
 def is_hopeless(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> bool:
@@ -66,23 +92,15 @@ def is_hopeless(losses: NDArray[np.float64], rivals: NDArray[np.float64]) -> boo
         losses: Of its first folds, ``(j,)``; less is better.
         rivals: Of the best trials so far, ``(m, n_folds)``, same folds.
     """
-    n_trials, n_folds = rivals.shape if rivals.ndim == 2 else (0, 0)  # noqa: PLR2004 - a matrix
-    done = len(losses)
-    if n_trials < FEWEST or n_folds < FEWEST or done >= n_folds:
-        return False
-    if not np.isfinite(rivals).all():
+    known, done = _read(rivals), len(losses)
+    if known is None or done >= rivals.shape[1]:
         return False
     if not np.isfinite(losses).all():
         return True
-    effects = rivals.mean(axis=0) - rivals.mean()
-    trial_means = rivals.mean(axis=1, keepdims=True)
-    residuals = rivals - trial_means - effects
-    own = losses - effects[:done]
-    freedom = (n_trials - 1) * (n_folds - 1) + done - 1
-    noise = float((residuals**2).sum() + ((own - own.mean()) ** 2).sum()) / freedom
-    variance = noise * (1 / done - 1 / n_folds) * (1 + 1 / n_trials)
-    gap = float(own.mean() - trial_means.min())
-    return bool(gap > _quantile(1 - LEVEL, freedom) * np.sqrt(variance) + 1e-12)
+    own = losses - known.effects[:done]
+    squares = known.squares + float(((own - own.mean()) ** 2).sum())
+    margin = _margin(squares, known.freedom + done - 1, done, rivals)
+    return bool(float(own.mean()) - known.best > margin + 1e-12)
 
 
 @functools.lru_cache(maxsize=4096)
