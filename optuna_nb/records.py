@@ -1,6 +1,7 @@
 """Frozen values that cross layers: what one part of the package tells another.
 
-Nothing here does any work or imports anything heavy. Times are timezone-aware
+Nothing here imports anything heavy, and the few functions are what two layers above must
+agree on without knowing each other. Times are timezone-aware
 UTC, durations are seconds, directions are ``"minimize"`` or ``"maximize"``.
 """
 
@@ -39,6 +40,27 @@ def cell_of_csv(value: Any) -> Any:
         if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
         else value
     )
+
+
+def thinned(points: Sequence[tuple[int, float]], limit: int) -> list[tuple[int, float]]:
+    """Leave out points, but keep the lowest and the highest of every stretch.
+
+    The first and the last point are kept too, so that the extremes and the ends
+    of the drawn series are those of the full one.
+
+    Args:
+        points: In the order of their numbers.
+        limit: How many to keep, about; at least 4.
+    """
+    if len(points) <= limit:
+        return list(points)
+    stretches = (limit - 2) // 2
+    kept = {0, len(points) - 1}
+    for stretch in range(stretches):
+        span = range(len(points) * stretch // stretches, len(points) * (stretch + 1) // stretches)
+        kept.add(min(span, key=lambda i: points[i][1]))
+        kept.add(max(span, key=lambda i: points[i][1]))
+    return [points[i] for i in sorted(kept)]
 
 
 class StudyState(StrEnum):

@@ -316,18 +316,18 @@ def _refine_later(handle: StudyHandle) -> None:
         _logger.warning("%s is not refined: %s", handle.name, error)
 
 
-def summary(handle: StudyHandle) -> str:
-    """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty."""
-    attributes = load_to_look(handle).user_attrs
-    about = attributes.get(STUDY)
-    if about is None:
-        return ""
+def summary(attributes: Mapping[str, Any]) -> str:
+    """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty.
+
+    Args:
+        attributes: What is kept with the study.
+    """
     lines = []
     if gain := attributes.get(GAIN):
         mean, low, high = gain
         lines.append(f"gain over library defaults {mean:.4g} (95 % interval {low:.4g} to {high:.4g})")
     if held := attributes.get(HOLDOUT):
-        text = f"{held['rows']} held-out rows: {about['metric']} {held['score']:.4g}"
+        text = f"{held['rows']} held-out rows: {attributes[STUDY]['metric']} {held['score']:.4g}"
         if "defaults" in held:
             text += f", library defaults {held['defaults']:.4g}"
         looks = "" if held["looks"] == 1 else f" (looked at {held['looks']} times)"

@@ -51,4 +51,4 @@ def gain_text(handle: StudyHandle) -> str:
         return ""
     from optuna_nb.cell.autotune import summary
 
-    return summary(handle)
+    return summary(attributes)

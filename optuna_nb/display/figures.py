@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from optuna_nb.records import TrialOutcome
+from optuna_nb.records import TrialOutcome, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +40,9 @@ class History:
 
     label: str
     direction: str
-    points: tuple[Point, ...]  # completed trials, downsampled
+    points: tuple[Point, ...]  # completed trials, thinned
     best: tuple[Point, ...]  # the trials that improved on all before them
-    pruned: tuple[int, ...]  # trial numbers, downsampled
+    pruned: tuple[int, ...]  # trial numbers, thinned
     failed: tuple[int, ...]
     last: int  # the highest trial number; -1 when there is none
     low: float  # of the values that deserve the room
@@ -82,7 +82,7 @@ def history(snapshot: StudySnapshot, objective: int = 0, *, label: str = "value"
     return History(
         label=label,
         direction=direction,
-        points=tuple(downsample(points, _MAX_POINTS)),
+        points=tuple(thinned(points, _MAX_POINTS)),
         best=tuple(_thin(best, _MAX_MARKS)),
         pruned=tuple(_thin(rest[TrialOutcome.PRUNED], _MAX_MARKS)),
         failed=tuple(_thin(rest[TrialOutcome.FAILED], _MAX_MARKS)),
@@ -90,27 +90,6 @@ def history(snapshot: StudySnapshot, objective: int = 0, *, label: str = "value"
         low=low,
         high=high,
     )
-
-
-def downsample(points: Sequence[Point], limit: int) -> list[Point]:
-    """Leave out points, but keep the lowest and the highest of every stretch.
-
-    The first and the last point are kept too, so that the extremes and the ends
-    of the drawn series are those of the full one.
-
-    Args:
-        points: In the order of their numbers.
-        limit: How many to keep, about; at least 4.
-    """
-    if len(points) <= limit:
-        return list(points)
-    stretches = (limit - 2) // 2
-    kept = {0, len(points) - 1}
-    for stretch in range(stretches):
-        span = range(len(points) * stretch // stretches, len(points) * (stretch + 1) // stretches)
-        kept.add(min(span, key=lambda i: points[i][1]))
-        kept.add(max(span, key=lambda i: points[i][1]))
-    return [points[i] for i in sorted(kept)]
 
 
 def top(snapshot: StudySnapshot, count: int) -> list[TrialView]:

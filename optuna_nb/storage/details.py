@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.records import Cluster, Curve, RunView, VersionView, WorkerView
+from optuna_nb.records import Cluster, Curve, RunView, VersionView, WorkerView, thinned
 from optuna_nb.storage.column_types import from_json
 from optuna_nb.storage.rows import decode_number, text_to_time
 from optuna_nb.storage.views import OUTCOMES
@@ -45,20 +45,8 @@ def curves(connection: Connection, study_id: int, numbers: Sequence[int]) -> lis
         rows = connection.execute(_STEPS, row[:1])
         points = [(step, decode_number(value, kind)) for step, value, kind in rows]
         if points and row[1] in OUTCOMES:
-            found.append(Curve(number, OUTCOMES[row[1]], tuple(_thinned(points))))
+            found.append(Curve(number, OUTCOMES[row[1]], tuple(thinned(points, _MOST_STEPS))))
     return found
-
-
-def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    if len(points) <= _MOST_STEPS:
-        return points
-    stretches = _MOST_STEPS // 2 - 1
-    kept = {0, len(points) - 1}
-    for stretch in range(stretches):
-        span = range(len(points) * stretch // stretches, len(points) * (stretch + 1) // stretches)
-        kept.add(min(span, key=lambda i: points[i][1]))
-        kept.add(max(span, key=lambda i: points[i][1]))
-    return [points[i] for i in sorted(kept)]
 
 
 def numbers_with_steps(connection: Connection, study_id: int, newest: int) -> list[int]:

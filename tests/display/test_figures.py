@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from display.example import boosting, study, trial
 from optuna_nb.display import figures, plane, scale
-from optuna_nb.records import TrialOutcome
+from optuna_nb.records import TrialOutcome, thinned
 
 values = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300)
 
 
 @given(values, st.integers(4, 60))
-def test_downsampling_keeps_the_extremes_and_the_ends(series, limit):
+def test_thinning_keeps_the_extremes_and_the_ends(series, limit):
     points = list(enumerate(series))
-    kept = figures.downsample(points, limit)
+    kept = thinned(points, limit)
     assert len(kept) <= max(limit, 4)
     assert kept == sorted(set(kept))
     assert min(v for _, v in kept) == min(series)
