@@ -8,7 +8,7 @@ UTC, durations are seconds, directions are ``"minimize"`` or ``"maximize"``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,8 @@ class StudySnapshot:
     """All that a view of one study needs, read at one moment.
 
     ``trials`` holds every finished trial by number. It grows from one snapshot
-    to the next and is shared between them: treat it as read-only.
+    to the next and is shared between them, and so does ``log_params``: treat
+    both as read-only.
     """
 
     name: str  # with its version: "churn@2"
@@ -168,6 +169,8 @@ class StudySnapshot:
     owner: str = ""  # who is at work on it, where that is not this process: "process 812"
     cluster: Cluster | None = None  # where its trials run, if not in the kernel
     time_limit: float | None = None  # elapsed seconds at which a timeout ends the run
+    # By parameter, whether it is drawn from a logarithmic scale; filled as parameters are read.
+    log_params: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def done(self) -> int:

@@ -78,22 +78,34 @@ class Scale:
         """Return places and texts of the numbers beside the scale."""
         if self.choices:
             return [((i + 0.5) / len(self.choices), text) for i, text in enumerate(self.choices)]
-        if not self.log:
-            values = steps(self.low, self.high, count)
-            return [(self.place(v), text) for v, text in zip(values, tick_texts(values), strict=True)]
         least, most = sys.float_info.min_10_exp, sys.float_info.max_10_exp
-        powers = range(max(math.ceil(self.low - 1e-9), least), min(math.floor(self.high + 1e-9), most) + 1)
-        every = max(1, math.ceil(len(powers) / max(count, 1)))
-        return [(self.place(10.0**p), _power(p)) for p in powers[::every]]
+        if self.log:
+            first, last = math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9)
+            powers = range(max(first, least), min(last, most) + 1)
+            every = max(1, math.ceil(len(powers) / max(count, 1)))
+            if len(powers) > 1 or not least < self.low < self.high < most:
+                return [(self.place(10.0**p), _power(p)) for p in powers[::every]]
+            values = steps(10.0**self.low, 10.0**self.high, count)  # within one power of ten
+        else:
+            values = steps(self.low, self.high, count)
+        return [(self.place(v), text) for v, text in zip(values, tick_texts(values), strict=True)]
 
 
-def scale_of(values: Sequence[Any]) -> Scale:
-    """Choose the scale of a parameter by its values: choices, a logarithmic or a linear one."""
+def scale_of(values: Sequence[Any], *, log: bool | None = None) -> Scale:
+    """Choose the scale of a parameter: choices, a logarithmic or a linear one.
+
+    Args:
+        values: Of the parameter, any number.
+        log: Whether it was drawn from a logarithmic scale; None, where that is not
+            known, guesses it from the values.
+    """
     if not values or any(isinstance(v, (str, bool, type(None))) or not _is_number(v) for v in values):
         texts = list(dict.fromkeys(wording.parameter(v, 18) for v in values))
         return Scale(0, 1, choices=tuple(sorted(texts[:_MANY])) + (("other",) if len(texts) > _MANY else ()))
     low, high = min(values), max(values)
-    if low > 0 and high / low > _LOG_SPAN and _leans_low(values, low, high):
+    if log is None:
+        log = low > 0 and high / low > _LOG_SPAN and _leans_low(values, low, high)
+    if log and low > 0:  # a value that was enqueued may lie anywhere
         return Scale(*padded(math.log10(low), math.log10(high)), log=True)
     return Scale(*padded(low, high))
 

@@ -75,6 +75,7 @@ class Reader:
         self._metric = version.metric
         self._made: object = None  # when the version was made, which tells it from another of its id
         self._trials: list[TrialView] = []
+        self._log_params: dict[str, bool] = {}
         self._counts: Counter[TrialOutcome] = Counter()
         self._best: TrialView | None = None
         self._last_seq = -1
@@ -226,7 +227,7 @@ class Reader:
             where, key = WHOLE_STUDY, (self._study_id,)
             self._trials, self._best = [], None
             self._counts.clear()
-        finished = load_views(self._connection, where, key, self._url)
+        finished = load_views(self._connection, where, key, self._url, self._log_params)
         if self._ours:
             (newest,) = self._connection.execute(
                 "SELECT coalesce(max(seq), 0) FROM trial_commits WHERE seq > ? AND study_id = ?",
@@ -277,6 +278,7 @@ class Reader:
             note=note,
             owner=owner,
             time_limit=limit,
+            log_params=self._log_params,
         )
 
     def _state(self, row: tuple[Any, ...]) -> StudyState:

@@ -69,7 +69,9 @@ _CHANGING_PARAMS = (
 )
 
 
-def load_views(connection: Connection, where: str, key: tuple[int, ...], url: str) -> list[TrialView]:
+def load_views(
+    connection: Connection, where: str, key: tuple[int, ...], url: str, log_params: dict[str, bool]
+) -> list[TrialView]:
     """Read finished trials, by number.
 
     Args:
@@ -77,6 +79,8 @@ def load_views(connection: Connection, where: str, key: tuple[int, ...], url: st
         where: ``loader.WHOLE_STUDY`` or ``loader.COMMITTED_AFTER``.
         key: What the question marks of ``where`` stand for.
         url: The database, for what is read later.
+        log_params: Takes in for each new parameter whether it is drawn from a logarithmic
+            scale; of a long study, when its parameters are read.
     """
     heads = connection.execute(_TRIALS.format(where=where), key).fetchall()
     if not heads:
@@ -92,9 +96,9 @@ def load_views(connection: Connection, where: str, key: tuple[int, ...], url: st
     last_steps = dict(connection.execute(_LAST_STEPS.format(where=where), key))
     params: Callable[[int], Mapping[str, Any]]
     if len(heads) > LONG:
-        params = _LaterParams(url, where, key).of
+        params = _LaterParams(url, where, key, log_params).of
     else:
-        read = load_params(connection, where, key)
+        read = load_params(connection, where, key, log_params)
         params = read.__getitem__
     return [
         TrialView(
@@ -111,10 +115,15 @@ def load_views(connection: Connection, where: str, key: tuple[int, ...], url: st
     ]
 
 
-def load_params(connection: Connection, where: str, key: tuple[int, ...]) -> defaultdict[int, dict[str, Any]]:
+def load_params(
+    connection: Connection, where: str, key: tuple[int, ...], log_params: dict[str, bool]
+) -> defaultdict[int, dict[str, Any]]:
     """Read the parameters of trials, by trial id, in the order in which they were suggested."""
     read: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     pairs = connection.execute(_DISTRIBUTIONS.format(where=where), key).fetchall()
+    for name, text in pairs:
+        if name not in log_params:
+            log_params[name] = getattr(distribution(text), "log", False)
     decoders = {name: _decoder(distribution(text)) for name, text in pairs}
     if len(decoders) == len(pairs):  # no distribution changes in the course of the study
         for trial_id, name, value in connection.execute(_PARAMS.format(where=where), key):
@@ -143,8 +152,9 @@ def _is_broken(constraint: Any) -> bool:
 class _LaterParams:
     """The parameters of many trials: a few are read one by one, and then all together."""
 
-    def __init__(self, url: str, where: str, key: tuple[int, ...]) -> None:
+    def __init__(self, url: str, where: str, key: tuple[int, ...], log_params: dict[str, bool]) -> None:
         self._source = (url, where, key)
+        self._log_params = log_params
         self._read: defaultdict[int, dict[str, Any]] | None = None
         self._few: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -161,7 +171,7 @@ class _LaterParams:
                 if len(self._few) < _FEW:
                     where, key = ONE_TRIAL, (trial_id,)
                 with contextlib.closing(open_read_only(url)) as connection:
-                    read = load_params(connection, where, key)
+                    read = load_params(connection, where, key, self._log_params)
                 if where == ONE_TRIAL:
                     self._few[trial_id] = read[trial_id]
                     return read[trial_id]

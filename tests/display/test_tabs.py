@@ -181,6 +181,26 @@ def test_equal_scores_have_one_shade_in_the_contour_and_better_ones_a_stronger()
     assert "mean rank by roc_auc" in render("parameters", study(boosting(40))).text
 
 
+def ticks_of_the_slice(params, log_params):
+    """Return the numbers below the slice of the one parameter."""
+    made = study([trial(n, n / 99, params={"lr": v}) for n, v in enumerate(params)], log_params=log_params)
+    html = TABS["parameters"][1](made, PlayedStudy(1, 1).reader(), Choices(interactive=False))
+    return re.findall(r'text-anchor="middle"[^>]*>([^<]+)</text>', html.partition("Slices")[2])
+
+
+def test_the_distribution_of_a_parameter_decides_whether_its_axis_is_logarithmic():
+    even = [0.001 + n / 30 for n in range(30)]
+    low = [0.001 * 1.26**n for n in range(30)]
+    assert ticks_of_the_slice(even, {"lr": True}) == ["0.001", "0.01", "0.1", "1"]
+    assert ticks_of_the_slice(low, {"lr": False}) == ["0.0", "0.2", "0.4", "0.6", "0.8"]
+    assert ticks_of_the_slice(low, {}) == ["0.001", "0.01", "0.1", "1"]  # not known, so it is guessed
+    assert ticks_of_the_slice([-1.0, *low], {"lr": True})[0].startswith("-")  # enqueued, out of its range
+
+
+def test_a_logarithmic_axis_within_one_power_of_ten_has_numbers():
+    assert ticks_of_the_slice([0.02, 0.03, 0.08], {"lr": True}) == ["0.02", "0.04", "0.06", "0.08"]
+
+
 def numbers(found):
     return [int(n) for n in re.findall(r'<th scope="row">(\d+)</th>', found)]
 

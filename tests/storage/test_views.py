@@ -84,6 +84,36 @@ def test_a_long_study_reads_its_parameters_when_they_are_asked_for(tmp_path, mon
     assert trials[0].params.is_read
 
 
+LOGS = {"x": False, "n": False, "kind": False, "sometimes": True}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_snapshot_says_which_parameters_are_drawn_from_a_logarithmic_scale(tmp_path, plain):
+    if plain:
+        url = f"sqlite:///{tmp_path / 'study.db'}"
+        study = optuna.create_study(study_name="seen", storage=url)
+        study.optimize(objective, n_trials=1)
+    else:
+        url = tuned(tmp_path, trials=1).storage
+    with contextlib.closing(Reader(url, "seen")) as reader:
+        first = reader.snapshot().log_params
+        assert first == {name: log for name, log in LOGS.items() if name != "sometimes"}
+        if plain:
+            study.optimize(objective, n_trials=1)
+        else:
+            tuned(tmp_path, trials=2)
+        assert reader.snapshot().log_params == LOGS
+
+
+def test_a_long_study_says_which_parameters_are_logarithmic_once_they_are_read(tmp_path, monkeypatch):
+    handle = tuned(tmp_path)
+    monkeypatch.setattr(views, "LONG", 5)
+    with contextlib.closing(Reader(handle.storage, "seen")) as reader:
+        snapshot = reader.snapshot()
+        assert dict(snapshot.trials[1].params)
+        assert snapshot.log_params == LOGS
+
+
 def test_curves_keep_their_ends_and_are_thin(tmp_path):
     handle = tuned(tmp_path)
     with contextlib.closing(Reader(handle.storage, "seen")) as reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from optuna_nb.display.scale import Scale, padded, scale_of
 from optuna_nb.display.tabs.choices import quiet, select, tools
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from optuna_nb.display.tabs.choices import Choices, Source
     from optuna_nb.records import StudySnapshot, TrialView
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
 _SLICES, _LINES, _POINTS, _CELLS = 6, 90, 260, 18
 _AXES = 7
 _TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What all charts of the tab are of."""
+
+    trials: Sequence[TrialView]  # from worst to best, so that the best are drawn last
+    order: Sequence[str]  # of the parameters, the one that matters most first
+    objective: int
+    label: str  # of the objective
+    log_params: Mapping[str, bool]
+
+    def value(self, trial: TrialView) -> float:
+        return trial.values[self.objective]
+
+    def scale(self, name: str, trials: Sequence[TrialView]) -> Scale:
+        """Choose the scale of a parameter, for trials that have it."""
+        return scale_of([t.params[name] for t in trials], log=self.log_params.get(name))
 
 
 def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
@@ -40,70 +59,68 @@ def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
         controls += select("objective", "Objective", options, str(objective))
     label = names[objective]
     better = -1.0 if snapshot.directions[objective] == "minimize" else 1.0
-    ranked = sorted(trials, key=lambda t: better * t.values[objective])  # the best are drawn last
-    parts = [bars(shares, label)]
-    parts.append(_slices(ranked, order, objective, label, choices))
+    ranked = sorted(trials, key=lambda t: better * t.values[objective])
+    subject = _Subject(ranked, order, objective, label, snapshot.log_params)
+    parts = [bars(shares, label), _slices(subject, choices)]
     if len(order) >= _TWO:
-        parts.append(_contour(ranked, order, objective, label, choices))
-        parts.append(_parallel(ranked, order, objective, label))
+        parts += [_contour(subject, choices), _parallel(subject)]
     return tools(choices, controls) + "".join(parts)
 
 
-def _value_scale(trials: Sequence[TrialView], objective: int) -> Scale:
+def _value_scale(subject: _Subject, trials: Sequence[TrialView]) -> Scale:
     """Scale the values; the worst twentieth may lie at the edge."""
-    values = sorted(t.values[objective] for t in trials)
+    values = sorted(map(subject.value, trials))
     cut = len(values) // 20
     # ``trials`` stand from worst to best, which tells on which side the bad ones are.
-    if trials[0].values[objective] <= trials[-1].values[objective]:
+    if subject.value(trials[0]) <= subject.value(trials[-1]):
         return Scale(*padded(values[cut], values[-1]))
     return Scale(*padded(values[0], values[-1 - cut]))
 
 
-def _slices(
-    trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str, choices: Choices
-) -> str:
+def _slices(subject: _Subject, choices: Choices) -> str:
+    order = subject.order
     shown, controls = list(order[:_SLICES]), ""
     if len(order) > _SLICES:
         options = [("", f"the {_SLICES} most important"), *((name, name) for name in order)]
         chosen = choices.one_of("slice", list(order), "")
         controls = tools(choices, select("slice", "Slice", options, chosen))
         shown = [chosen] if chosen else shown
-    values = _value_scale(trials, objective)
+    values = _value_scale(subject, subject.trials)
     drawn = []
     for name in shown:
-        having = [t for t in trials if name in t.params]
+        having = [t for t in subject.trials if name in t.params]
         every = max(1, len(having) // _POINTS)
         picked = [*having[:-40:every], *having[-40:]]
-        points = [(t.params[name], t.values[objective]) for t in picked]
-        drawing = plane.Plane(scale_of([p for p, _ in points]), values, 300 if len(shown) > 1 else 520, 180)
+        points = [(t.params[name], subject.value(t)) for t in picked]
+        drawing = plane.Plane(subject.scale(name, picked), values, 300 if len(shown) > 1 else 520, 180)
         best = drawing.ring(*points[-1]) if points else ""
         said = f"Slice of {name} over {len(having)} trials"
         drawn.append(drawing.draw(drawing.dots(points) + best, title=name, said=said))
-    heading = f"<h4>Slices <span>{escape(label)} by one parameter, the best trial ringed</span></h4>"
+    heading = f"<h4>Slices <span>{escape(subject.label)} by one parameter, the best trial ringed</span></h4>"
     return f'{heading}{controls}<div class="onb-grid">{"".join(drawn)}</div>'
 
 
-def _contour(
-    trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str, choices: Choices
-) -> str:
+def _contour(subject: _Subject, choices: Choices) -> str:
     """Colour the plane of two parameters by the mean rank of the trials in each cell."""
+    order = subject.order
     across = choices.one_of("across", order, order[0])
     down = choices.one_of("down", order, order[1])
     if across == down:
         down = next(name for name in order if name != across)
-    both = [t for t in trials if across in t.params and down in t.params]
+    both = [t for t in subject.trials if across in t.params and down in t.params]
     options = [(name, name) for name in order]
     controls = tools(
         choices, select("across", "Across", options, across), select("down", "Up", options, down)
     )
-    heading = f"<h4>Contour <span>mean rank by {escape(label)} in each cell, stronger is better</span></h4>"
+    said = f"mean rank by {escape(subject.label)} in each cell, stronger is better"
+    heading = f"<h4>Contour <span>{said}</span></h4>"
     if not both:
         return f"{heading}{controls}{quiet('No trial has both parameters')}"
-    x, y = scale_of([t.params[across] for t in both]), scale_of([t.params[down] for t in both])
+    x, y = subject.scale(across, both), subject.scale(down, both)
     drawing = plane.Plane(x, y, 520, 300, left=70)
     cells: dict[tuple[int, int], list[float]] = {}
     columns, rows = len(x.choices) or _CELLS, len(y.choices) or _CELLS
-    for rank, trial in zip(_ranks(both, objective), both, strict=True):
+    for rank, trial in zip(_ranks([subject.value(t) for t in both]), both, strict=True):
         column = min(int(x.place(trial.params[across]) * columns), columns - 1)
         row = min(int(y.place(trial.params[down]) * rows), rows - 1)
         cells.setdefault((column, row), []).append(rank)
@@ -123,28 +140,28 @@ def _contour(
     return f"{heading}{controls}{drawn}"
 
 
-def _ranks(trials: Sequence[TrialView], objective: int) -> list[float]:
-    """Rank trials that stand from worst to best, from 0 to 1; equal ones share the middle of their ranks."""
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Rank values that stand from worst to best, from 0 to 1; equal ones share the middle of their ranks."""
     ranks: list[float] = []
-    for _, group in groupby(trials, key=lambda t: t.values[objective]):
+    for _, group in groupby(values):
         tied = len(list(group))
-        ranks += [(len(ranks) + (tied - 1) / 2) / max(len(trials) - 1, 1)] * tied
+        ranks += [(len(ranks) + (tied - 1) / 2) / max(len(values) - 1, 1)] * tied
     return ranks
 
 
-def _parallel(trials: Sequence[TrialView], order: Sequence[str], objective: int, label: str) -> str:
-    names = list(order[:_AXES])
-    full = [t for t in trials if all(name in t.params for name in names)]
+def _parallel(subject: _Subject) -> str:
+    names = list(subject.order[:_AXES])
+    full = [t for t in subject.trials if all(name in t.params for name in names)]
     if len(full) < _TWO:
         return ""
     every = max(1, len(full) // _LINES)
     best = full[-max(3, min(12, len(full) // 10)) :]
     picked = [*full[: -len(best) : every], *best]
-    scales = [scale_of([t.params[name] for t in picked]) for name in names] + [_value_scale(full, objective)]
+    scales = [*(subject.scale(name, picked) for name in names), _value_scale(subject, full)]
     width, height, top, bottom, left = 826, 260, 40, 22, 60
     gap = (width - left - 90) / (len(scales) - 1)
     parts = []
-    for index, (scale, name) in enumerate(zip(scales, [*names, label], strict=True)):
+    for index, (scale, name) in enumerate(zip(scales, [*names, subject.label], strict=True)):
         x = left + index * gap
         ends = scale.ticks(3)
         ticks = "".join(
@@ -160,7 +177,7 @@ def _parallel(trials: Sequence[TrialView], order: Sequence[str], objective: int,
     lines = {False: "", True: ""}
     chosen = {t.number for t in best}
     for trial in picked:
-        values = [*(trial.params[name] for name in names), trial.values[objective]]
+        values = [*(trial.params[name] for name in names), subject.value(trial)]
         points = "L".join(
             f"{left + i * gap:.0f} {height - bottom - (height - top - bottom) * scale.place(value):.1f}"
             for i, (scale, value) in enumerate(zip(scales, values, strict=True))
