@@ -38,6 +38,8 @@ _ALIASES = {
     "brier_score": "neg_brier_score",
 }
 _PROPER = {"log_loss", "brier_score"}  # class weights only spoil these
+_OF_CLASSES = ("._classification", "._ranking", "._scorer")  # modules of sklearn.metrics
+_OF_NUMBERS = "._regression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,9 @@ class Metric:
         direction: ``"minimize"`` or ``"maximize"``.
         scorer: Called with an estimator, rows and target; greater is better.
         is_proper: Whether the score rewards honest probabilities and nothing else.
-        speaks_labels: Whether the scorer is the user's own, which sees classes by their labels; those
-            that have a name, or ask for a class and are told none, see class numbers, so that the last
-            class is the one that f1 is of.
+        speaks_labels: Whether the scorer is the user's own, which sees classes by their labels, or one of
+            numbers, as rmse; others that have a name, or ask for a class and are told none, see class
+            numbers, so that the last class is the one that f1 is of.
     """
 
     name: str
@@ -132,9 +134,62 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     return found
 
 
+def task_of_metric(metric: Any) -> str | None:
+    """Return what a metric of scikit-learn is for, ``"classification"`` or ``"regression"``.
+
+    Args:
+        metric: As :func:`find_metric` takes it. None, an unknown name and a function of
+            the user's own say nothing, and neither do scores of clusters.
+    """
+    name = _spelled(metric) if isinstance(metric, str) else None
+    function = getattr(metric if name is None else get_scorer(name), "_score_func", None)
+    home = str(getattr(function, "__module__", ""))
+    if not home.startswith("sklearn.metrics"):
+        return None
+    if home.endswith(_OF_NUMBERS):
+        return "regression"
+    return "classification" if home.endswith(_OF_CLASSES) else None
+
+
+def _spelled(metric: str) -> str | None:
+    """Return the name that scikit-learn has for a metric; None where it has no such metric."""
+    names = get_scorer_names()
+    plain = _plain(metric)
+    spellings = (_ALIASES.get(plain), plain, f"neg_{plain}", plain.removesuffix("_score"))
+    return next((it for it in spellings if it in names), None)
+
+
+def _plain(metric: str) -> str:
+    return metric.strip().lower().replace(" ", "_")
+
+
+def _scores_labels(name: str, of: str | None, problem: Problem) -> bool:
+    """Tell whether a metric is of numbers and the classes are numbers: 30 and 40 are 10 apart.
+
+    Raises:
+        InvalidOptionError: If it is of numbers and the classes are none, or it is of classes and y is not.
+    """
+    if of == "classification" and problem.classes is None:
+        raise InvalidOptionError(
+            f"{name} scores classes and the problem is {problem.task}: take a --metric of numbers, as rmse,"
+            " or --problem classification",
+            code="NB606",
+        )
+    if of != "regression" or problem.classes is None:
+        return False
+    if problem.classes.dtype.kind not in "iufb":
+        raise InvalidOptionError(
+            f"{name} scores numbers and y holds classes, as {problem.classes.tolist()[0]!r}: take a --metric"
+            " of classes, as accuracy",
+            code="NB606",
+        )
+    return problem.classes.dtype.kind != "b"
+
+
 def _find(metric: Any, problem: Problem) -> Metric:
     if metric is None:
         metric = "root_mean_squared_error" if problem.task is Task.REGRESSION else "log_loss"
+    of = task_of_metric(metric)
     if not isinstance(metric, str):
         if not callable(metric):
             raise InvalidOptionError(
@@ -145,15 +200,14 @@ def _find(metric: Any, problem: Problem) -> Metric:
         function = getattr(metric, "_score_func", metric)
         name = getattr(function, "__name__", type(metric).__name__)
         direction = "minimize" if least else "maximize"
+        _scores_labels(name, of, problem)
         return Metric(name, direction, metric, name in _PROPER, speaks_labels=not _needs_last_class(metric))
-    names = get_scorer_names()
-    plain = metric.strip().lower().replace(" ", "_")
-    spellings = (_ALIASES.get(plain), plain, f"neg_{plain}", plain.removesuffix("_score"))
-    known = next((it for it in spellings if it in names), None)
+    known = _spelled(metric)
     if known is None:
         from difflib import get_close_matches
 
-        near = get_close_matches(plain, [*_ALIASES, *(name.removeprefix("neg_") for name in names)], n=1)
+        names = [name.removeprefix("neg_") for name in get_scorer_names()]
+        near = get_close_matches(_plain(metric), [*_ALIASES, *names], n=1)
         hint = f"; did you mean {near[0]}?" if near else "; take one of sklearn.metrics.get_scorer_names()"
         raise InvalidOptionError(f"no metric is called {metric!r}{hint}", code="NB606")
     if known == "roc_auc" and problem.task is Task.MULTICLASS:
@@ -165,7 +219,8 @@ def _find(metric: Any, problem: Problem) -> Metric:
         )
     name = known.removeprefix("neg_")
     direction = "minimize" if known.startswith("neg_") else "maximize"
-    return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER)
+    numeric = _scores_labels(name, of, problem)
+    return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER, speaks_labels=numeric)
 
 
 def _takes_weights(scorer: Any) -> bool:

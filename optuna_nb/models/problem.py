@@ -124,7 +124,7 @@ def read_problem(
             distinct values are classes.
         sample_weight: One weight a row.
         groups: One group a row.
-        task: ``"classification"`` or ``"regression"`` where the user knows better.
+        task: ``"classification"`` or ``"regression"`` where the user, the model or the metric knows better.
 
     Raises:
         InvalidOptionError: If rows and targets do not fit, or hold what no model can use.
@@ -144,7 +144,9 @@ def read_problem(
             numbers = target.to_numpy(dtype=np.float64)
         except (TypeError, ValueError):
             raise InvalidOptionError(
-                "y holds text and cannot be regressed: leave the problem out", code="NB603"
+                "y holds text, which is classes: take a classifier and a --metric of classes, as accuracy,"
+                " and leave --problem out",
+                code="NB603",
             ) from None
         if not np.isfinite(numbers).all():
             raise InvalidOptionError("y holds infinite values: drop or cap these rows", code="NB603")
@@ -160,6 +162,13 @@ def read_problem(
             f"y holds one class only, {classes.tolist()[0]!r}: there is nothing to learn", code="NB603"
         )
     counts = np.bincount(codes)
+    is_continuous = len(classes) > _MANY_CLASSES or counts.min() < _RARE
+    if is_continuous and classes.dtype.kind == "f" and (parts := classes[classes % 1 != 0]).size:
+        raise InvalidOptionError(
+            f"y is continuous, as {parts[0]:.4g}, and holds no classes: take a regressor and a --metric of"
+            " numbers, as rmse, and leave --problem out",
+            code="NB603",
+        )
     if counts.min() < _RARE:
         rare = classes.tolist()[counts.argmin()]
         raise InvalidOptionError(

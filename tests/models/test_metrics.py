@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import (
+    accuracy_score,
     fbeta_score,
     get_scorer,
     get_scorer_names,
@@ -12,7 +13,7 @@ from sklearn.metrics import (
 )
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.metrics import as_estimator, find_metric
+from optuna_nb.models.metrics import as_estimator, find_metric, target_of, task_of_metric
 from optuna_nb.models.problem import read_problem
 
 X = np.arange(40.0).reshape(20, 2)
@@ -117,3 +118,36 @@ def test_a_metric_that_takes_weights_gets_them(metric):
 def test_a_misspelt_metric_names_the_nearest():
     with pytest.raises(InvalidOptionError, match="did you mean roc_auc"):
         find_metric("rocauc", BINARY)
+
+
+@pytest.mark.parametrize(
+    ("metric", "task"),
+    [
+        *((name, "regression") for name in ("rmse", "mae", "R2", "mape", "neg_mean_poisson_deviance")),
+        *((name, "classification") for name in ("acc", "log_loss", "auc", "f1_macro", "ap", "mcc")),
+        (make_scorer(mean_pinball_loss), "regression"),
+        (make_scorer(fbeta_score, beta=2), "classification"),
+        *((it, None) for it in (None, "rocauc", "mutual_info_score", weighs, make_scorer(weighs))),
+    ],
+)
+def test_a_known_metric_tells_classes_from_numbers_and_no_other_does(metric, task):
+    assert task_of_metric(metric) == task
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "roc_auc", "f1", "log_loss", make_scorer(accuracy_score)])
+def test_a_metric_of_classes_is_refused_where_y_is_continuous(metric):
+    with pytest.raises(InvalidOptionError, match=r"scores classes and the problem is regression: take a --m"):
+        find_metric(metric, NUMBERS)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "r2", make_scorer(mean_pinball_loss)])
+def test_a_metric_of_numbers_is_refused_where_classes_are_text(metric):
+    with pytest.raises(InvalidOptionError, match="scores numbers and y holds classes, as 'no': take a"):
+        find_metric(metric, read_problem(X, ["no", "yes"] * 10))
+
+
+def test_a_metric_of_numbers_sees_the_labels_of_a_classifier_and_not_the_numbers_of_its_classes():
+    problem = read_problem(X, [30, 50] * 10)
+    metric = find_metric("mae", problem)
+    ready = as_estimator(np.tile([1.0, 0.0], (20, 1)), metric, problem)  # 30 for every row
+    assert metric.score(ready, X, target_of(metric, problem)) == pytest.approx(10)

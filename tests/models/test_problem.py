@@ -43,6 +43,21 @@ def test_the_user_may_know_better_than_y():
     assert read_problem(X, [1, 2, 3, 4] * 10, task="regression").task is Task.REGRESSION
 
 
+@pytest.mark.parametrize("y", [np.linspace(-3.185, 1, 40), np.repeat([0.5, 1.25], [39, 1])])
+def test_numbers_with_fractions_are_no_classes_where_they_are_many_or_rare(y):
+    with pytest.raises(InvalidOptionError, match=r"y is continuous, as .*: take a regressor and a --metric"):
+        read_problem(X, y, task="classification")
+
+
+def test_half_stars_may_be_classes():
+    assert read_problem(X, [0.5, 1.0, 1.5, 2.0] * 10, task="classification").task is Task.MULTICLASS
+
+
+def test_text_cannot_be_taken_for_numbers():
+    with pytest.raises(InvalidOptionError, match="y holds text, which is classes: take a classifier and a"):
+        read_problem(X, ["no", "yes"] * 20, task="regression")
+
+
 def test_strings_and_categories_are_found_and_numbers_are_not():
     frame = pd.DataFrame({"a": [1.0, None] * 20, "b": ["x", "y"] * 20, "c": pd.Categorical([1, 2] * 20)})
 
