@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer, get_scorer_names, make_scorer
 from sklearn.utils.metaestimators import available_if
 
 from optuna_nb.errors import InvalidOptionError
@@ -38,6 +38,7 @@ _ALIASES = {
     "brier_score": "neg_brier_score",
 }
 _PROPER = {"log_loss", "brier_score"}  # class weights only spoil these
+_TOLD_CLASSES = {*_PROPER, "d2_log_loss_score", "d2_brier_score"}  # else those of a fold are all to them
 _OF_CLASSES = ("._classification", "._ranking", "._scorer")  # modules of sklearn.metrics
 _OF_NUMBERS = "._regression"
 
@@ -220,7 +221,20 @@ def _find(metric: Any, problem: Problem) -> Metric:
     name = known.removeprefix("neg_")
     direction = "minimize" if known.startswith("neg_") else "maximize"
     numeric = _scores_labels(name, of, problem)
-    return Metric(name, direction, get_scorer(known), is_proper=name in _PROPER, speaks_labels=numeric)
+    scorer = get_scorer(known)
+    if name in _TOLD_CLASSES and problem.classes is not None:
+        scorer = _told_classes(scorer, len(problem.classes))
+    return Metric(name, direction, scorer, is_proper=name in _PROPER, speaks_labels=numeric)
+
+
+def _told_classes(scorer: Any, count: int) -> Any:
+    """Return a scorer of probabilities that knows all class numbers: scoring rows may lack some."""
+    return make_scorer(
+        scorer._score_func,  # noqa: SLF001 - scikit-learn has no public name for it
+        response_method="predict_proba",
+        greater_is_better=scorer._sign > 0,  # noqa: SLF001 - likewise
+        labels=list(range(count)),
+    )
 
 
 def _takes_weights(scorer: Any) -> bool:

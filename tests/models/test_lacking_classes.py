@@ -82,3 +82,10 @@ def test_a_holdout_that_takes_all_rows_of_a_class_is_refused():
     problem = read_problem(X, np.array(list("abc"))[CLASSES], groups=groups)
     with pytest.raises(InvalidOptionError, match=r"--holdout 0\.5 leaves no row of class 'b' to learn from"):
         split_holdout(problem, 0.5, seed=1)
+
+
+@pytest.mark.parametrize("model", ["logistic", "xgboost"])
+def test_scoring_rows_may_lack_a_class_by_default(trial, model):
+    y = np.concatenate([np.arange(120) % 3, np.arange(60) % 2])  # sorted in time: the last class has gone
+    asked = AutotuneOptions(model=model, X=X, y=y, cv=TimeSeriesSplit(2), race=False)
+    assert np.isfinite(prepare(asked).objective.evaluate(trial)).all()

@@ -151,3 +151,20 @@ def test_a_metric_of_numbers_sees_the_labels_of_a_classifier_and_not_the_numbers
     metric = find_metric("mae", problem)
     ready = as_estimator(np.tile([1.0, 0.0], (20, 1)), metric, problem)  # 30 for every row
     assert metric.score(ready, X, target_of(metric, problem)) == pytest.approx(10)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "brier_score", "d2_log_loss_score", "d2_brier_score"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_score_of_probabilities_knows_classes_that_the_scoring_rows_lack(name, classes):
+    problem = read_problem(X, np.arange(20) % classes)
+    metric = find_metric(name, problem)
+    found = np.random.default_rng(0).dirichlet(np.ones(classes), size=20)
+    ready = as_estimator(found, metric, problem)
+    for rows in (
+        problem.y < 2,
+        problem.y < (2 if name.startswith("d2") else 1),
+    ):  # nothing explains one class
+        few = as_estimator(found[rows], metric, problem)
+        assert np.isfinite(metric.score(few, X[rows], problem.y[rows]))
+    plain = get_scorer(name if name.startswith("d2") else f"neg_{name}")
+    assert metric.score(ready, X, problem.y) == pytest.approx(-metric.sign * plain(ready, X, problem.y))
