@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import importance, plane, wording
+from optuna_nb.display import importance, labels, plane, wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def bars(shares: Sequence[tuple[str, float]], label: str, *, most: int = _BARS) 
     for index, (name, share) in enumerate(shown):
         y = top + index * row
         parts.append(
-            f'<text x="{left - 8}" y="{y + 11.5}" text-anchor="end">{escape(wording.clip(name, 26))}</text> '
+            f'<text x="{left - 8}" y="{y + 11.5}" text-anchor="end">{labels.svg(name, 26)}</text> '
             f'<rect x="{left}" y="{y + 1}" width="{max(share * scale, 1):.1f}" height="{row - 6}" rx="2"'
             f' fill="{plane.ACCENT}"/><text x="{left + max(share * scale, 1) + 6:.1f}" y="{y + 11.5}"'
             f' fill="{plane.TEXT}">{100 * share:.0f} %</text> '
@@ -34,7 +34,7 @@ def bars(shares: Sequence[tuple[str, float]], label: str, *, most: int = _BARS) 
     rest = len(shares) - len(shown)
     more = f", {rest} more parameters below these" if rest > 0 else ""
     height = top + row * len(shown) + 2
-    said = "Importance: " + ", ".join(f"{wording.clip(n, 26)} {100 * s:.0f} %" for n, s in shown[:5])
+    said = "Importance: " + ", ".join(f"{wording.clip_middle(n, 26)} {100 * s:.0f} %" for n, s in shown[:5])
     body = (
         '<text x="2" y="13" font-weight="600">Importance '
         f'<tspan dx="5" font-weight="400" fill="{plane.TEXT}">how much of the rank of {escape(label)} each '

@@ -42,7 +42,7 @@ def document(snapshot: StudySnapshot, source: Source) -> str:
     failed = snapshot.state == snapshot.state.FAILED
     top = parts.header(snapshot) + parts.progress(snapshot) + parts.note(snapshot.note, wrong=failed)
     inner = f'<main class="onb-page onb-live">{top}{sections}</main>'
-    title = escape(wording.clip(snapshot.name, 80))
+    title = escape(wording.clip_middle(snapshot.name, 80))
     return (
         f"{_HEAD}<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
         f"<body>{parts.wrap(inner, snapshot.state)}</body></html>\n"

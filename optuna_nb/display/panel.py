@@ -200,7 +200,7 @@ class Panel:
             self._replace_outputs()
             self._said_aside = True
             if self.notify and before.state.is_active and not now.state.is_active:
-                view.notice(f"{wording.clip(now.name, 60)} {now.state}", textbar.line(now))
+                view.notice(f"{wording.clip_middle(now.name, 60)} {now.state}", textbar.line(now))
 
     def _repaint(
         self, view: LiveView, now: StudySnapshot, tab: str, *, news: bool, dirty: bool, at_once: bool

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import figures, svg, wording
+from optuna_nb.display import figures, labels, svg, wording
 from optuna_nb.records import StudyState, TrialOutcome
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from optuna_nb.records import StudySnapshot, TrialView
 
-_NAME, _PARAM = 60, 24
+_NAME, _WIDE, _PARAM = 60, 48, 24
 _BEST_PARAMS, _TABLE_PARAMS = 24, 6
 _CHARTS = 3
 _ACTIVE_ROWS = 4
@@ -54,7 +54,7 @@ def header(snapshot: StudySnapshot, *, gone: bool = False) -> str:
             f"{escape(wording.clip(snapshot.owner, 40))}</span> "
         )
     head = (
-        f'<div class="onb-head"><span class="onb-name">{escape(wording.clip(snapshot.name, _NAME))}</span> '
+        f'<div class="onb-head"><span class="onb-name">{labels.html(snapshot.name, _NAME)}</span> '
         f"{chip}"
         f'<span class="onb-quiet">{escape(wording.goal(snapshot))}</span></div>'
     )
@@ -88,7 +88,7 @@ def _best_params(snapshot: StudySnapshot) -> str:
         return ""
     params = list(snapshot.best.params.items())
     items = "".join(
-        f"<div>{escape(wording.clip(name, 2 * _PARAM))} <b>{escape(wording.parameter(value))}</b></div>"
+        f"<div>{escape(wording.clip_middle(name, _WIDE))} <b>{escape(wording.parameter(value))}</b></div>"
         for name, value in params[:_BEST_PARAMS]
     )
     more = len(params) - _BEST_PARAMS
@@ -180,16 +180,14 @@ def _table(title: str, snapshot: StudySnapshot, rows: Sequence[_Row], *, status:
         columns.append(("state", [row.status for row in rows], True))
     for index in range(len(snapshot.directions)):
         values = [row.values[index] if index < len(row.values) else None for row in rows]
-        columns.append(
-            (wording.clip(wording.objective(snapshot, index), _PARAM), wording.scores(values), False)
-        )
+        columns.append((wording.objective(snapshot, index), wording.scores(values), False))
     for name in shown:
         cells = [row.params.get(name) for row in rows]
         texts = wording.column([cell for row, cell in zip(rows, cells, strict=True) if name in row.params])
         filled = iter(texts)
         columns.append(
             (
-                wording.clip(name, _PARAM),
+                name,
                 [next(filled) if name in row.params else wording.NOTHING for row in rows],
                 any(isinstance(cell, str) for cell in cells),
             )
@@ -207,7 +205,7 @@ def _table(title: str, snapshot: StudySnapshot, rows: Sequence[_Row], *, status:
 
 
 def _head(name: str, text: bool) -> str:  # noqa: FBT001 - one column's heading, beside its flag
-    return f'<th scope="col"{_LEFT if text else ""}>{escape(name)}</th>'
+    return f'<th scope="col"{_LEFT if text else ""}>{labels.html(name, _PARAM)}</th>'
 
 
 def _line(kind: str, columns: Iterable[tuple[str, list[str], bool]], index: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import wording
+from optuna_nb.display import labels, wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ class Plane:
 
     def draw(self, body: str, *, title: str, x_label: str = "", said: str = "") -> str:
         """Put frame, scales and title around what was drawn."""
-        heading = f'<text x="2" y="12" font-weight="600">{escape(wording.clip(title, 46))}</text> '
+        heading = f'<text x="2" y="12" font-weight="600">{labels.svg(title, self.width // 7)}</text> '
         body = f"{heading}{self._frame(x_label)}{body}"
         return chart(body, self.width, self.height, said=said or title, key=title)
 
@@ -78,21 +78,21 @@ class Plane:
         for place, text in self.y_scale.ticks():
             y = base - (base - self.top) * place
             parts.append(f'<path d="M{self.left} {y:.1f}H{right}" stroke="{GRID}"/>')
-            short = escape(wording.clip(text, 8))
+            short = labels.svg(text, max(8, self.left // 6))
             parts.append(
                 f'<text x="{self.left - 6}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">{short}</text> '
             )
         free = -100.0
         for place, text in self.x_scale.ticks(max(2, self.width // 80)):
             x = self.left + (right - self.left) * place
-            short = wording.clip(text, 14)
+            short = wording.clip_middle(text, 14)
             if x - len(short) * _LETTER / 2 < free:
                 continue
             free = x + len(short) * _LETTER / 2 + 6
             shift = min(x, self.width - len(short) * _LETTER / 2)
             parts.append(
                 f'<text x="{shift:.1f}" y="{base + 15}" text-anchor="middle" fill="{TEXT}">'
-                f"{escape(short)}</text> "
+                f"{labels.svg(text, 14)}</text> "
             )
         if x_label:
             parts.append(

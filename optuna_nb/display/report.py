@@ -53,7 +53,7 @@ def plain(name: str) -> str:
 
 def html(snapshot: StudySnapshot) -> str:
     """Return the static page of a study; see ``bundle``."""
-    hint = _HINT.format(name=wording.clip(snapshot.name, 60)) if snapshot.state.is_active else ""
+    hint = _HINT.format(name=wording.clip_middle(snapshot.name, 60)) if snapshot.state.is_active else ""
     failed = snapshot.state == snapshot.state.FAILED
     top = (
         parts.header(snapshot)

@@ -22,7 +22,7 @@ def line(snapshot: StudySnapshot) -> str:
         unless it is running, pruned and failed trials where there are some.
         No line break and no terminal escape, whatever the study is called.
     """
-    words = [wording.clip(snapshot.name, 60)]
+    words = [wording.clip_middle(snapshot.name, 60)]
     if snapshot.state is not StudyState.RUNNING:
         words.append(str(snapshot.state))
     words.append(_count(snapshot))
@@ -56,7 +56,7 @@ def _count(snapshot: StudySnapshot) -> str:
 
 def _bare(snapshot: StudySnapshot) -> str:
     """Name the study as a verb takes it."""
-    return wording.clip(base_name(snapshot.name), 60)
+    return wording.clip_middle(base_name(snapshot.name), 60)
 
 
 def bar(snapshot: StudySnapshot, width: int | None = None) -> str:
@@ -83,7 +83,7 @@ def bar(snapshot: StudySnapshot, width: int | None = None) -> str:
         *([] if best is None else [f"best {wording.number(best)}"]),
         *([] if snapshot.state is StudyState.RUNNING else [str(snapshot.state)]),
     ]
-    left = f"{wording.clip(snapshot.name, 30)} {100 * share:3.0f}%|"
+    left = f"{wording.clip_middle(snapshot.name, 30)} {100 * share:3.0f}%|"
     right = f"| {snapshot.done}/{snapshot.target} [{', '.join(facts)}]"
     room = min(columns - len(left) - len(right), 40)
     if room < 1:

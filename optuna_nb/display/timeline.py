@@ -195,7 +195,7 @@ def _row(
     color = plane.BAD if run.status == "failed" else plane.ACCENT
     took = wording.duration(max(_seconds(end) - _seconds(run.started), 0.0))
     begin = f"{run.started.astimezone():%d %b %Y, %H:%M:%S}" if run.started else ""
-    said = f"run {run.index} of {wording.clip(run.study, 60)}, {run.status}: began {begin}, {took}"
+    said = f"run {run.index} of {wording.clip_middle(run.study, 60)}, {run.status}: began {begin}, {took}"
     said += f", {wording.clip(run.error, 120)}" if run.error else ""
     going = ' stroke-dasharray="3 2"' if run.status == "running" else ""
     name = f"{STATUS_SIGN.get(run.status, '')} {escape(wording.clip(run.status, 12))}"

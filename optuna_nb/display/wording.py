@@ -49,16 +49,28 @@ _WHOLE = 100  # from here on a speed has no decimals, and never an exponent
 
 
 def clip(text: str, limit: int) -> str:
-    """Make one line of printable text of at most ``limit`` characters.
+    """Make one line of printable text of at most ``limit`` characters, as of a sentence.
 
     Control characters, terminal escapes and marks that turn the reading
     direction are replaced, since they could make a name read as another.
     """
-    short = text[: 4 * limit]
-    line = " ".join(
-        "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in short).split()
-    )
+    line = _one_line(text[: 4 * limit])
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def clip_middle(text: str, limit: int) -> str:
+    """Do the same with a name: what is left out lies in the middle, since names often begin alike."""
+    if len(text) > 8 * limit:
+        text = f"{text[: 4 * limit]}…{text[-4 * limit :]}"
+    line = _one_line(text)
+    end = (limit - 1) // 2
+    return line if len(line) <= limit else f"{line[: limit - 1 - end]}…{line[-end:]}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(
+        "".join(c if c.isprintable() or c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text).split()
+    )
 
 
 def number(value: float | None) -> str:
@@ -70,7 +82,7 @@ def parameter(value: Any, limit: int = 40) -> str:
     """Format one parameter of any type."""
     if isinstance(value, float):
         return f"{value:.5g}"
-    return clip(str(value), limit)
+    return clip_middle(str(value), limit)
 
 
 def column(values: Sequence[Any]) -> list[str]:
@@ -153,8 +165,8 @@ def objective(snapshot: StudySnapshot, index: int) -> str:
     if len(snapshot.directions) > 1:
         names = (snapshot.metric or "").split(",")
         is_named = len(names) == len(snapshot.directions)
-        return clip(names[index].strip(), 40) if is_named else f"objective {index}"
-    return clip(snapshot.metric, 40) if snapshot.metric else "value"
+        return clip_middle(names[index].strip(), 40) if is_named else f"objective {index}"
+    return clip_middle(snapshot.metric, 40) if snapshot.metric else "value"
 
 
 def goal(snapshot: StudySnapshot) -> str:

@@ -21,7 +21,22 @@ HOSTILE = (
     "&lt;b&gt;",
     "javascript:alert(1)",
 )
-DRAWN = {"style", "div", "span", "b", "i", "p", "svg", "path", "g", "circle", "rect", "text", "tspan"}
+DRAWN = {
+    "style",
+    "div",
+    "span",
+    "b",
+    "i",
+    "p",
+    "svg",
+    "path",
+    "g",
+    "circle",
+    "rect",
+    "text",
+    "tspan",
+    "title",
+}
 LAID_OUT = {"table", "caption", "thead", "tbody", "tr", "th", "td"}
 
 

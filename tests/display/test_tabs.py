@@ -181,6 +181,16 @@ def test_equal_scores_have_one_shade_in_the_contour_and_better_ones_a_stronger()
     assert "mean rank by roc_auc" in render("parameters", study(boosting(40))).text
 
 
+@pytest.mark.parametrize("tab", ["parameters", "trials"])
+def test_a_long_name_that_is_clipped_keeps_its_end_and_is_given_in_full(tab):
+    names = [f"optimizer_and_scheduler_settings_of_the_second_{part}" for part in ("encoder", "decoder")]
+    made = study([trial(n, n / 40, params=dict.fromkeys(names, n / 9)) for n in range(40)])
+    html = TABS[tab][1](made, PlayedStudy(1, 1).reader(), Choices(interactive=False))
+    for name in names:
+        end = name[-7:]
+        assert re.search(rf"<title>{name}</title> \w+…\w*{end}<|<span title=\"{name}\">\w+…\w*{end}<", html)
+
+
 def ticks_of_the_slice(params, log_params):
     """Return the numbers below the slice of the one parameter."""
     made = study([trial(n, n / 99, params={"lr": v}) for n, v in enumerate(params)], log_params=log_params)

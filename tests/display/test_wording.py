@@ -79,6 +79,14 @@ def test_a_long_name_is_cut_to_the_limit():
     assert wording.clip("x" * 10**6, 40) == "x" * 39 + "…"
 
 
+@pytest.mark.parametrize("length", [100, 10**6])
+def test_long_names_that_begin_alike_keep_their_ends(length):
+    one, other = (wording.clip_middle("learning_rate_of_" + "x" * length + end, 24) for end in "ab")
+    assert one == "learning_rat…xxxxxxxxxxa"
+    assert other == one[:-1] + "b"
+    assert wording.clip_middle("a" * 24, 24) == "a" * 24
+
+
 def test_progress_says_what_is_done_and_what_is_to_go():
     trials = [trial(n, 0.5) for n in range(42)]
     assert wording.progress(study(trials)) == "42 of 100 done, 58 to go"

@@ -104,7 +104,7 @@ def select(key: str, label: str, options: Iterable[tuple[str, str]], chosen: str
     """Make a labelled list of options: what is sent, and what is shown."""
     items = "".join(
         f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>'
-        f"{escape(wording.clip(text, 60))}</option>"
+        f"{escape(wording.clip_middle(text, 60))}</option>"
         for value, text in options
     )
     return f'<label>{escape(label)} <select data-onb-set="{key}">{items}</select></label>'

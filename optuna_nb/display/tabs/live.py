@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import wording
+from optuna_nb.display import labels, wording
 from optuna_nb.display.tabs.choices import quiet
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def _worker(worker: WorkerView, steps: Mapping[int, int | None]) -> str:
     at = ", ".join(str(step) for n in worker.trials if (step := steps.get(n)) is not None) or wording.NOTHING
     memory = wording.NOTHING if worker.memory is None else f"{worker.memory / 2**20:,.0f} MiB"
     return (
-        f'<tr><th scope="row" class="onb-text">{escape(wording.clip(worker.name, 40))}</th>'
-        f'<td class="onb-text">{escape(wording.clip(worker.host, 40))}</td><td>{trials}</td><td>{at}</td>'
+        f'<tr><th scope="row" class="onb-text">{labels.html(worker.name, 40)}</th>'
+        f'<td class="onb-text">{labels.html(worker.host, 40)}</td><td>{trials}</td><td>{at}</td>'
         f"<td>{memory}</td><td>{worker.done}</td><td>{wording.rate(worker.rate)}</td></tr>"
     )
 
@@ -79,14 +79,14 @@ def _link(address: str) -> str:
 def _row(trial: LiveTrial, worker: str) -> str:
     seconds = max((datetime.now(UTC) - trial.started).total_seconds(), 0.0)
     params = ", ".join(
-        f"{wording.clip(name, 24)} {wording.parameter(value, 20)}"
+        f"{wording.clip_middle(name, 24)} {wording.parameter(value, 20)}"
         for name, value in list(trial.params.items())[:_PARAMS]
     )
     return (
         f'<tr class="onb-s-running"><th scope="row">{trial.number}</th><td>{wording.duration(seconds)}</td>'
         f"<td>{wording.NOTHING if trial.step is None else trial.step}</td>"
         f"<td>{wording.number(trial.value)}</td>"
-        f'<td class="onb-text">{escape(wording.clip(worker or "this kernel", 30))}</td>'
+        f'<td class="onb-text">{escape(wording.clip_middle(worker or "this kernel", 30))}</td>'
         f'<td class="onb-text">{escape(wording.clip(params or "none yet", 400))}</td></tr>'
     )
 

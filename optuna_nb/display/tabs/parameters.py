@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import importance, plane, wording
+from optuna_nb.display import importance, labels, plane, wording
 from optuna_nb.display.bars import bars
 from optuna_nb.display.scale import Scale, padded, scale_of
 from optuna_nb.display.tabs.choices import quiet, select, tools
@@ -135,7 +135,7 @@ def _contour(subject: _Subject, choices: Choices) -> str:
     )
     best = both[-1]
     body += drawing.ring(best.params[across], best.params[down])
-    title = f"{wording.clip(down, 22)} by {wording.clip(across, 22)}"
+    title = f"{wording.clip_middle(down, 34)} by {wording.clip_middle(across, 34)}"
     drawn = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
     return f"{heading}{controls}{drawn}"
 
@@ -167,12 +167,12 @@ def _parallel(subject: _Subject) -> str:
         ticks = "".join(
             f'<text x="{x + 5:.0f}" y="{height - bottom - (height - top - bottom) * place + 3.5:.1f}"'
             f' fill="{plane.TEXT}" font-size="10" stroke="var(--onb-paper,white)" stroke-width="3"'
-            f' paint-order="stroke">{escape(wording.clip(text, 10))}</text> '
+            f' paint-order="stroke">{labels.svg(text, 10)}</text> '
             for place, text in ends
         )
         parts.append(
             f'<path d="M{x:.0f} {top}V{height - bottom}" stroke="{plane.POINT}"/>{ticks}'
-            f'<text x="{x:.0f}" y="{top - 9}" text-anchor="middle">{escape(wording.clip(name, 15))}</text> '
+            f'<text x="{x:.0f}" y="{top - 9}" text-anchor="middle">{labels.svg(name, 15)}</text> '
         )
     lines = {False: "", True: ""}
     chosen = {t.number for t in best}

@@ -78,7 +78,7 @@ def _run(run: RunView, parent: RunView | None, events: RunEvents | None) -> str:
     return (
         f'<tr class="onb-s-{"failed" if run.status == "failed" else "complete"}">'
         f'<th scope="row">{run.index}</th>'
-        f'<td class="onb-text">{escape(wording.clip(run.study, 40))}</td>'
+        f'<td class="onb-text">{escape(wording.clip_middle(run.study, 40))}</td>'
         f'<td class="onb-text">{sign} {escape(run.status)}</td>'
         f'<td class="onb-text">{_time(run.started)}</td><td>{wording.duration(took)}</td>'
         f"<td>{wording.NOTHING if run.trials is None else run.trials}</td>"

@@ -9,7 +9,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.display import wording
+from optuna_nb.display import labels, wording
 from optuna_nb.display.tabs.choices import quiet, select
 from optuna_nb.records import cell_of_csv
 
@@ -76,7 +76,7 @@ def _tools(
 ) -> str:
     boxes = "".join(
         f'<label><input type="checkbox" data-onb-set="column:{escape(name)}"'
-        f"{' checked' if name in shown else ''}> {escape(wording.clip(name, 30))}</label>"
+        f"{' checked' if name in shown else ''}> {labels.html(name, 30)}</label>"
         for name in names[:120]
     )
     total = len(snapshot.trials)
@@ -119,13 +119,13 @@ def _heads(snapshot: StudySnapshot, shown: Sequence[str], choices: Choices) -> s
         order = "descending" if down else "ascending" if sort == key else "none"
         arrow = {"descending": " ▾", "ascending": " ▴", "none": ""}[order]
         if not choices.interactive:
-            cells.append(f'<th scope="col"{_LEFT if text else ""}>{escape(wording.clip(label, 24))}</th>')
+            cells.append(f'<th scope="col"{_LEFT if text else ""}>{labels.html(label, 24)}</th>')
             continue
         cells.append(
             f'<th scope="col" aria-sort="{order}"{_LEFT if text else ""}><button type="button"'
             f' data-onb-set="sort" data-onb-key="sort:{escape(key)}"'
             f' value="{escape(key if down else f"-{key}")}">'
-            f"{escape(wording.clip(label, 24))}{arrow}</button></th>"
+            f"{labels.html(label, 24)}{arrow}</button></th>"
         )
     return "".join(cells)
 
