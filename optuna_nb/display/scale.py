@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from optuna_nb.display import wording
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _HUGE = 1e300  # beyond it, the height of the scale would not be a float
 _TINY = 1e-300  # below it, a part of the height would be 0
-_MANY = 12  # more different values than these, and a text becomes "other"
+_MANY = 12  # more different choices than these, and one becomes "other"
 _LOG_SPAN = 50  # a positive parameter that spans more is drawn on a logarithmic scale
 
 
@@ -63,13 +62,24 @@ class Scale:
     low: float
     high: float
     log: bool = False
-    choices: tuple[str, ...] = ()  # of a categorical one, which has a place for each
+    choices: tuple[str, ...] = ()  # in full, of a categorical one, which has a place for each
+    places: Mapping[str, int] = field(default_factory=dict)  # by what tells one choice from all others
+
+    @classmethod
+    def of_choices(cls, values: Iterable[Any]) -> Self:
+        """Give each different value a place, and those that are too many one together."""
+        by_key = {_key(value): value for value in values}
+        order = sorted(by_key, key=lambda key: (str(by_key[key]), key))[:_MANY]
+        texts = [str(by_key[key]) for key in order]
+        alike = {text for text, count in Counter(texts).items() if count > 1}  # as None and "None"
+        shown = [repr(by_key[key]) if text in alike else text for key, text in zip(order, texts, strict=True)]
+        rest = ["other"] if len(by_key) > _MANY else []
+        return cls(0, 1, choices=(*shown, *rest), places={key: index for index, key in enumerate(order)})
 
     def place(self, value: Any) -> float:
         """Return where a value lies, from 0 to 1."""
         if self.choices:
-            text = wording.parameter(value, 18)
-            index = self.choices.index(text) if text in self.choices else len(self.choices) - 1
+            index = self.places.get(_key(value), len(self.choices) - 1)
             return (index + 0.5) / len(self.choices)
         number = math.log10(value) if self.log else float(value)
         return min(max((number - self.low) / (self.high - self.low), 0.0), 1.0)
@@ -100,8 +110,7 @@ def scale_of(values: Sequence[Any], *, log: bool | None = None) -> Scale:
             known, guesses it from the values.
     """
     if not values or any(isinstance(v, (str, bool, type(None))) or not _is_number(v) for v in values):
-        texts = list(dict.fromkeys(wording.parameter(v, 18) for v in values))
-        return Scale(0, 1, choices=tuple(sorted(texts[:_MANY])) + (("other",) if len(texts) > _MANY else ()))
+        return Scale.of_choices(values)
     low, high = min(values), max(values)
     if log is None:
         log = low > 0 and high / low > _LOG_SPAN and _leans_low(values, low, high)
@@ -116,6 +125,11 @@ def _leans_low(values: Sequence[float], low: float, high: float) -> bool:
     linear = (middle - low) / (high - low)
     logarithmic = math.log(middle / low) / math.log(high / low)
     return abs(logarithmic - 0.5) < abs(linear - 0.5)
+
+
+def _key(value: Any) -> str:
+    """Return what tells a choice from all others: 1, "1" and True are three."""
+    return f"{type(value).__name__} {value!r}"
 
 
 def _is_number(value: Any) -> bool:

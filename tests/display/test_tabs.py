@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from display.example import PlayedStudy, boosting, study, trial
-from optuna_nb.display import importance
+from optuna_nb.display import importance, scale
 from optuna_nb.display.document import document
 from optuna_nb.display.tabs import trials as trials_tab
 from optuna_nb.display.tabs.catalogue import TABS
@@ -189,6 +189,30 @@ def test_a_long_name_that_is_clipped_keeps_its_end_and_is_given_in_full(tab):
     for name in names:
         end = name[-7:]
         assert re.search(rf"<title>{name}</title> \w+…\w*{end}<|<span title=\"{name}\">\w+…\w*{end}<", html)
+
+
+ALIKE = ["convolution_of_three_wide", "convolution_of_three_wild", "None", None, True, "True"]
+
+
+def test_choices_that_read_alike_have_a_place_each():
+    drawn = scale.scale_of(ALIKE)
+    assert len({drawn.place(value) for value in ALIKE}) == len(ALIKE)
+    assert {text for _, text in drawn.ticks()} == {*ALIKE[:2], "'None'", "None", "True", "'True'"}
+    params = [{"layer": ALIKE[n % 2], "x": n / 40} for n in range(40)]
+    html = TABS["parameters"][1](
+        study([trial(n, n / 40, params=p) for n, p in enumerate(params)]),
+        PlayedStudy(1, 1).reader(),
+        Choices(interactive=False),
+    )
+    for name in ALIKE[:2]:
+        assert html.count(f"<title>{name}</title>") == 3  # on the slice, the contour and the parallel axis
+
+
+def test_more_choices_than_there_is_room_for_share_a_place():
+    drawn = scale.scale_of([f"kind {n}" for n in range(30)])
+    assert len(drawn.ticks()) == 13
+    assert drawn.ticks()[-1][1] == "other"
+    assert len({drawn.place(f"kind {n}") for n in range(30)}) == 13
 
 
 def ticks_of_the_slice(params, log_params):
