@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
         given = by_default(problem)
     how = {"cv": None, "folds": DEFAULT_FOLDS, "repeats": 1, **given}
     folds, splits = make_folds(problem, **how, seed=options.seed)
-    learner = make_learner(model, problem, folds, metric, options.seed)
+    learner = make_learner(model, problem, folds, metric, options.seed, whole=everything)
     space, fix = _space(options, model, learner)
     learner.settle(space, fix)
     fixed = {name: value for name, value in space.fixed.items() if name in fix}
@@ -153,7 +153,9 @@ def prepare(options: AutotuneOptions) -> Prepared:
     objective = Objective(
         evaluation,
         _code(options, learner, space, metric.name),
-        _identity(options, X, everything.y, how, space=space, learner=learner, metric=metric.name),
+        _identity(
+            options, X, everything.y, how, model=model, space=space, learner=learner, metric=metric.name
+        ),
         learner.family,
         opening=_opening(learner, space),
         finish=finish,
@@ -212,10 +214,17 @@ def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
         raise InvalidOptionError(
             f"data is a {type(options.data).__name__}: give a DataFrame, or -X and -y", code="NB602"
         )
-    if options.target is None or options.target not in options.data.columns:
-        names = ", ".join(map(str, options.data.columns[:8]))
+    if not hasattr(options.data, "iloc"):
+        raise InvalidOptionError(
+            "data is no DataFrame of pandas: give data.to_pandas(), or -X and -y", code="NB602"
+        )
+    columns, target = options.data.columns, options.target
+    if target not in columns:  # a line knows no numbers
+        target = next((name for name in columns if str(name) == target), None)
+    if target is None:
+        names = ", ".join(map(str, columns[:8]))
         raise InvalidOptionError(f"--target names a column of the data, as one of {names}", code="NB602")
-    return options.data.drop(columns=options.target), options.data[options.target]
+    return options.data.drop(columns=target), options.data[target]
 
 
 def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Space, dict[str, Any]]:
@@ -284,6 +293,7 @@ def _identity(
     y: Any,
     how: Mapping[str, Any],
     *,
+    model: Model,
     space: Space,
     learner: Learner,
     metric: str,
@@ -294,18 +304,36 @@ def _identity(
     parts = fingerprint("\n".join(given), given)
     parts.pop("cell", None)
     splits = {**how, "holdout": options.holdout}
+    odd = {name: value for name, value in space.fixed.items() if not _is_plain(value)}
+    said = replace(
+        space, fixed={**space.fixed, **{name: type(value).__name__ for name, value in odd.items()}}
+    )
     settings = {
-        "search space": [space.describe(), *(distribution_to_json(it.distribution) for it in space.params)],
+        "search space": [said.describe(), *(distribution_to_json(it.distribution) for it in space.params)],
         "model": {"family": learner.family, "extra": learner.extra, "steps": list(learner.recipe.steps)},
         "metric": [options.metric, learner.metric.speaks_labels] if callable(options.metric) else metric,
         "splits": {**splits, "seed": options.seed},
         "racing": options.race,
         "problem": str(learner.problem.task),
+        **({"fixed": odd} if odd else {}),
     }
     for name, value in settings.items():
         found = fingerprint("value", {"value": value})
         parts[name] = next(part for key, part in found.items() if key.endswith("value"))
-    return parts
+        parts |= _users_code(found)
+    return parts | _users_code(fingerprint("value", {"value": type(model.estimator)}))
+
+
+def _users_code(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that code of the user's has by itself: functions, classes, and what these read."""
+    whole = ("cell", "data value", "import value")
+    return {
+        name.replace(" value", " of the model"): part for name, part in found.items() if name not in whole
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _code(options: AutotuneOptions, learner: Learner, space: Space, metric: str) -> str:

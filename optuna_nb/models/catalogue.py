@@ -129,14 +129,30 @@ def require(name: str) -> None:
         )
 
 
-def make_learner(model: Model, problem: Problem, folds: Sequence[Fold], metric: Metric, seed: int) -> Learner:
+def make_learner(
+    model: Model,
+    problem: Problem,
+    folds: Sequence[Fold],
+    metric: Metric,
+    seed: int,
+    *,
+    whole: Problem | None = None,
+) -> Learner:
     """Bring a model and the folds together.
+
+    Args:
+        model: What is tuned.
+        problem: The rows that trials see.
+        folds: Of these.
+        metric: What scores them.
+        seed: Of the model.
+        whole: All rows, where trials do not see them all: what stands before the winner knows all gaps.
 
     Raises:
         InvalidOptionError: If the model is not for this kind of problem.
     """
     bare = model.estimator is not None and not problem.categorical  # the user's own stays as it is
-    recipe = find_recipe(model.name, problem) if model.is_known and not bare else Recipe()
+    recipe = find_recipe(model.name, whole or problem) if model.is_known and not bare else Recipe()
     if model.steps is not None:
         recipe = Recipe(model.steps, *written(model.steps), is_users=True)
     if model.name in _LIBRARIES:
