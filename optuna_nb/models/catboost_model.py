@@ -267,12 +267,26 @@ class CatBoostLearner(Learner):
     ) -> Any:
         """Fit the winner; see :class:`Learner`."""
         threads = {"thread_count": fitting_threads(np.size(X))}
-        model = self.assemble(self._kind()(**threads, **self._arguments(params, rounds)))
+        kind = OneLabelEachClassifier if self.problem.task is Task.MULTICLASS else self._kind()
+        model = self.assemble(kind(**threads, **self._arguments(params, rounds)))
         return model.fit(X, np.asarray(y), **weight_argument(model, weights))
 
     def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
         """Return Python that builds the model."""
         return self.write("catboost", self._kind().__name__, self._arguments(params, rounds))
+
+
+class OneLabelEachClassifier(catboost.CatBoostClassifier):  # type: ignore[misc]
+    """CatBoost's classifier, with the labels of several classes in one dimension, ``(n,)``.
+
+    CatBoost returns a column, ``(n, 1)``, which compares with the ``(n,)`` of scikit-learn to a square.
+    """
+
+    def predict(self, data: Any, prediction_type: str = "Class", *args: Any, **kwargs: Any) -> Any:
+        """Predict as CatBoost does."""
+        found = super().predict(data, prediction_type, *args, **kwargs)
+        is_column = prediction_type == "Class" and np.ndim(found) == 2 and np.shape(found)[1] == 1  # noqa: PLR2004
+        return found.ravel() if is_column else found
 
 
 def _known(metrics: Mapping[str, Mapping[str, list[float]]], loss: str) -> list[float]:
