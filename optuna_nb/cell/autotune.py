@@ -16,9 +16,9 @@ from optuna_nb.cell.options import by_name, default_executor
 from optuna_nb.cell.steering import stored_study
 from optuna_nb.errors import DirectionMismatchError, InvalidOptionError, OptunaNBError, StorageError
 from optuna_nb.models.autotune import DEFAULT_SEED, DEFAULT_TRIALS, AutotuneOptions, prepare
-from optuna_nb.models.evaluation import STUDY
+from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, STUDY
 from optuna_nb.models.refine import is_better, prepare_refinement
-from optuna_nb.models.winner import CODE, GAIN, HOLDOUT
+from optuna_nb.models.winner import CODE, GAIN, HOLDOUT, SUMMED_UP
 from optuna_nb.records import SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.opening import open_read_only
 from optuna_nb.storage.server import identity
@@ -30,6 +30,7 @@ from optuna_nb.tuning.reading import load_to_look
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import optuna
     from optuna.samplers import BaseSampler
 
     from optuna_nb.records import Objective
@@ -253,6 +254,7 @@ def refine_study(
         fixed=fixing.stored(study._storage, study._study_id),  # noqa: SLF001
         seed=known.seed or 0,
         direction=direction,
+        looks=study.user_attrs.get(HOLDOUT, {}).get("looks", 0),
     )
     child_name = f"{base}_refined"
     _check_ours(child_name, handle.storage)
@@ -316,23 +318,32 @@ def _refine_later(handle: StudyHandle) -> None:
         _logger.warning("%s is not refined: %s", handle.name, error)
 
 
-def summary(attributes: Mapping[str, Any]) -> str:
-    """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty.
-
-    Args:
-        attributes: What is kept with the study.
-    """
-    lines = []
+def summary(study: optuna.Study) -> str:
+    """Say what a study of ``autotune`` gained: over the defaults, and on the holdout. Often empty."""
+    attributes, lines = study.user_attrs, []
+    if study.best_trials and study.best_trial.user_attrs.get(SETTING) == LIBRARY_DEFAULTS:
+        lines.append(
+            "these are the library's defaults: what the space does not hold is not shown, --code says it"
+        )
     if gain := attributes.get(GAIN):
         mean, low, high = gain
-        lines.append(f"gain over library defaults {mean:.4g} (95 % interval {low:.4g} to {high:.4g})")
+        chance = "" if low > 0 else ", which may be chance"
+        lines.append(f"gain over library defaults {mean:.4g}{chance} (95 % interval {low:.4g} to {high:.4g})")
     if held := attributes.get(HOLDOUT):
         text = f"{held['rows']} held-out rows: {attributes[STUDY]['metric']} {held['score']:.4g}"
         if "defaults" in held:
             text += f", library defaults {held['defaults']:.4g}"
         looks = "" if held["looks"] == 1 else f" (looked at {held['looks']} times)"
         lines.append(text + looks)
+    if lines and (old := _older_best(study)) is not None:
+        lines.append(f"gain and held-out rows are those of trial {old}, the best one when the last run ended")
     return "\n".join(lines)
+
+
+def _older_best(study: optuna.Study) -> int | None:
+    """Return the best trial when a run last ended, where another one is better since."""
+    old = study.user_attrs.get(SUMMED_UP)
+    return None if old is None or study.best_trial.number == old else int(old)
 
 
 def best_code(handle: StudyHandle) -> str:
@@ -341,7 +352,8 @@ def best_code(handle: StudyHandle) -> str:
     Raises:
         InvalidOptionError: the study has none, or not yet.
     """
-    attributes = load_to_look(handle).user_attrs
+    study = load_to_look(handle)
+    attributes = study.user_attrs
     if STUDY not in attributes:
         raise InvalidOptionError(
             f"{handle.name} is no study of %autotune: its own cell is the code", code="NB416"
@@ -350,4 +362,8 @@ def best_code(handle: StudyHandle) -> str:
         raise InvalidOptionError(
             f"{handle.name} has not ended: its code is there after `%tune wait`", code="NB416"
         )
-    return str(attributes[CODE])
+    old, code = _older_best(study), str(attributes[CODE])
+    if old is None:
+        return code
+    better = study.best_trial.number
+    return f"# of trial {old}: trial {better} is better since, and its code comes when the run ends\n{code}"

@@ -46,9 +46,9 @@ def gain_text(handle: StudyHandle) -> str:
     """Say what a study of ``%autotune`` has gained; empty for any other."""
     from optuna_nb.tuning.reading import load_to_look
 
-    attributes = load_to_look(handle).user_attrs
-    if "autotune" not in attributes:
+    study = load_to_look(handle)
+    if "autotune" not in study.user_attrs:
         return ""
     from optuna_nb.cell.autotune import summary
 
-    return summary(attributes)
+    return summary(study)

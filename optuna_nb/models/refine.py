@@ -18,7 +18,8 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.evaluation import SETTING
+from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING
+from optuna_nb.models.winner import HOLDOUT
 from optuna_nb.records import Opening
 from optuna_nb.tuning.plain_data import combine
 
@@ -60,6 +61,7 @@ def prepare_refinement(
     fixed: Collection[str] = (),
     seed: int = 33,
     direction: str = "minimize",
+    looks: int = 0,
 ) -> Refinement:
     """Make the child of a study.
 
@@ -72,6 +74,7 @@ def prepare_refinement(
         fixed: Parameters that the parent does not vary; nor does the child, unless they are named.
         seed: Of the order of the grid.
         direction: Of the study.
+        looks: How often the parent has looked at the rows that are held out.
 
     Raises:
         InvalidOptionError: If a name is no numeric parameter of the best trial.
@@ -95,8 +98,11 @@ def prepare_refinement(
             code="NB415",
         )
     centre = dict(best.params)
+    setting = LIBRARY_DEFAULTS if best.user_attrs.get(SETTING) == LIBRARY_DEFAULTS else CENTRE
 
     def finish(study: optuna.Study) -> None:
+        if looks and HOLDOUT not in study.user_attrs:  # the parent has looked at the same rows
+            study.set_user_attr(HOLDOUT, {"looks": looks})
         if objective.finish is not None:
             objective.finish(study)
         if not any(trial.state is TrialState.COMPLETE for trial in study.get_trials(deepcopy=False)):
@@ -113,7 +119,7 @@ def prepare_refinement(
         finish=finish,
         code=f"refine({parent!r})\n\n{objective.code}",
         fingerprint={**objective.fingerprint, "parent": parent, "centre": combine(identity).hex()},
-        opening=(Opening(centre, {SETTING: CENTRE}, is_baseline=True),),
+        opening=(Opening(centre, {SETTING: setting}, is_baseline=True),),
     )
     size = math.prod(map(len, grid.values()))
     sampler: str | GridSampler = "random"  # of so many points hardly one is drawn twice

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 GAIN = "gain_over_defaults"  # attribute of the study: mean, low, high
 CODE = "code"  # attribute of the study: Python that builds the best model
+SUMMED_UP = "summed_up_trial"  # attribute of the study: the best trial when these were written
 HOLDOUT = "holdout"  # attribute of the study: what the rows that no trial saw say
 
 
@@ -77,6 +78,8 @@ class Winner:
         code = learner.code(self._params(best), best.user_attrs.get(ROUNDS))
         if study.user_attrs.get(CODE) != code:
             study.set_user_attr(CODE, code)
+        if study.user_attrs.get(SUMMED_UP) != best.number:
+            study.set_user_attr(SUMMED_UP, best.number)
         if len(self._apart):
             self._look(study, best, baseline)
 

@@ -1,5 +1,6 @@
 """Real models tuned on small real data."""
 
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import optuna_nb
+from optuna_nb.cell.autotune import best_code
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.autotune import AutotuneOptions, prepare
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING
+from optuna_nb.models.folds import split_holdout
+from optuna_nb.models.problem import read_problem
 from optuna_nb.models.sklearn_model import CLASSIFIERS, REGRESSORS
 
 
@@ -645,3 +649,45 @@ def test_the_records_keep_what_the_model_scores_with_its_defaults(tmp_path):
     assert results["baseline_score"] == study.study.trials[0].value
     assert str(results["baseline_score"])[:8] in metrics
     assert seconds > 0
+
+
+def test_labels_of_several_classes_are_predicted_in_one_dimension_by_catboost_too(tuned, iris):
+    def share(model, X, y):
+        return float((model.predict(X) == y).mean())
+
+    X, y = iris
+    handle = tuned("catboost", X, y, trials=2, folds=2, metric=share, holdout=0.3, fix={"iterations": 30})
+    model = pickle.loads(pickle.dumps(handle.best_model))  # noqa: S301 - just made
+    assert model.predict(X).shape == (150,)
+    assert (model.predict(X) == y).mean() > 0.9
+    assert model.predict_proba(X).shape == (150, 3)
+    assert handle.study.user_attrs["holdout"]["score"] > 0.8
+
+
+def test_a_gap_in_held_out_rows_alone_is_filled(tuned, cancer):
+    X, y = cancer
+    X, y = X.iloc[:150].to_numpy(copy=True), y[:150].to_numpy()
+    _, apart = split_holdout(read_problem(X, y), 0.2, 33)
+    X[apart[0], 0] = np.nan
+    handle = tuned("logistic", X, y, trials=2, folds=2, holdout=0.2)
+    assert np.isfinite(handle.study.user_attrs["holdout"]["score"])
+    assert handle.best_model.predict(X).shape == (150,)
+
+
+def test_printed_code_says_that_it_is_of_an_older_best_while_more_trials_run(tuned, cancer):
+    handle = tuned("logistic", *cancer, trials=1, folds=2)
+    before = best_code(handle)
+    study = handle.study
+    study.add_trial(optuna.trial.create_trial(value=0.0))
+    better = study.best_trial.number
+    said = f"# of trial 0: trial {better} is better since, and its code comes when the run ends"
+    assert best_code(handle) == f"{said}\n{before}"
+
+
+@pytest.mark.parametrize("target", ["4", 4], ids=["text", "number"])
+def test_a_target_may_be_a_column_that_is_called_by_a_number(cancer, target):
+    X, y = cancer
+    frame = pd.concat([X.iloc[:, :4], y], axis=1)
+    frame.columns = range(5)
+    found = prepare(AutotuneOptions(model="logistic", data=frame, target=target)).found
+    assert "binary classification: 569 rows x 4 columns" in found

@@ -7,8 +7,9 @@ import pytest
 
 from harness.waiting import until
 from optuna_nb.cell.api import load, tune
-from optuna_nb.cell.autotune import autotune, refine_study
+from optuna_nb.cell.autotune import autotune, refine_study, summary
 from optuna_nb.errors import InvalidOptionError, StudyNotFoundError
+from optuna_nb.models.winner import HOLDOUT
 from optuna_nb.records import StudyState
 from optuna_nb.tuning import background
 
@@ -193,3 +194,18 @@ def test_a_refinement_of_which_no_trial_completes_leaves_the_parent_the_best(sto
     child = load("f_refined", storage).wait()
     assert child.snapshot().state is StudyState.COMPLETED
     assert list(child.runs["status"]) == ["completed"]
+
+
+def test_a_refinement_counts_the_looks_of_its_parent_at_the_held_out_rows(storage, iris):
+    parent = autotune("logistic", *iris, name="f", trials=3, folds=2, holdout=0.3, storage=storage, wait=True)
+    assert parent.study.user_attrs[HOLDOUT]["looks"] == 1
+    child = refine_study(parent, trials=2).wait()
+    assert child.study.user_attrs[HOLDOUT]["looks"] == 2
+    assert "looked at 2 times" in summary(child.study)
+
+
+def test_where_the_defaults_won_the_centre_of_a_refinement_is_what_they_do(storage, iris):
+    parent = autotune("random_forest", *iris, name="f", trials=1, folds=2, storage=storage, wait=True)
+    assert "these are the library's defaults" in summary(parent.study)
+    child = refine_study(parent, trials=1).wait()
+    assert child.study.trials[0].value == parent.best_value
