@@ -26,11 +26,16 @@ def run_line(shell: InteractiveShell, line: str, storage: str) -> None:
 
     wait = bool(arguments.pop("wait"))
     several = isinstance(arguments["model"], (list, tuple))
-    result = autotune(**arguments, wait=wait and (several or given.refine))
+    result = autotune(**arguments, wait=wait and given.refine and not several)
     if given.out:
         shell.push({given.out: result})  # type: ignore[no-untyped-call]
     if isinstance(result, Comparison):
-        print(result.table.to_string(index=False) if wait else f"{result!r} begins, one study each")  # noqa: T201
+        studies = ", ".join(options.name for _, options in result.entries.values())
+        look = f"; {given.out}.table compares them" if given.out else ""
+        print(f"{result!r} begins, one study each: {studies}; `%tune show NAME` shows one{look}")  # noqa: T201
+        if wait:
+            view.wait_for_all(result)
+            print(result.table.to_string(index=False))  # noqa: T201
         return
     if result.note:
         print(result.note)  # noqa: T201

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
     from IPython.display import DisplayHandle
 
+    from optuna_nb.models.comparison import Comparison
     from optuna_nb.tuning.handle import StudyHandle
 
-
+_LOOK_SECONDS = 0.3
 _logger = logging.getLogger("optuna_nb")
 
 
@@ -116,6 +118,28 @@ def wait(handle: StudyHandle) -> None:
     line.last("\n".join(filter(None, (textbar.line(snapshot), snapshot.note))))
     if (panel := _panels.get((handle.storage, handle.study_name))) is not None:
         panel.settle()  # the kernel may be gone right after this cell
+
+
+def wait_for_all(comparison: Comparison) -> None:
+    """Block until several models have been compared, with a line of progress of the one that is tuned.
+
+    Raises:
+        WaitInterruptedError: the user interrupted; the tuning goes on.
+        ObjectiveError: all models failed.
+    """
+    line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
+    show_line = textbar.line if _in_kernel() else textbar.bar
+    try:
+        while comparison.is_running:
+            with contextlib.suppress(TimeoutError):
+                comparison.wait(_LOOK_SECONDS)
+            if (handle := comparison.current) is not None:
+                line.update(show_line(handle.snapshot()))
+    except KeyboardInterrupt:
+        msg = "Interrupted the wait: tuning goes on in the background; `%tune stop NAME` ends a study."
+        raise WaitInterruptedError(msg) from None
+    finally:
+        line.end()
 
 
 class _TerminalLine:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from optuna_nb.errors import StudyNotFoundError
+from optuna_nb.errors import OptunaNBError, StudyNotFoundError
+from optuna_nb.models.winner import HOLDOUT
 from optuna_nb.storage.server import identity
 from optuna_nb.tuning import background
+from optuna_nb.tuning.reading import load_to_look
 from optuna_nb.tuning.results import FOLD_STD
 
 if TYPE_CHECKING:
@@ -39,17 +41,21 @@ class Comparison:
         entries: Objective and options of each model, by its name.
         total: Trials of all models together.
         starter: Starts a study.
+        handles: The studies that have begun, by model.
+        failures: What went wrong with a model, in one line; the others go on without it.
     """
 
     entries: Mapping[str, tuple[Objective, TuneOptions]]
     total: int
     starter: Starter
     handles: dict[str, StudyHandle] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     _given: dict[str, int] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
     _stopping: bool = False
     _stopped: set[str] = field(default_factory=set)  # models whose study the user stopped: they get no more
     _error: BaseException | None = None
+    _current: str | None = None
 
     def start(self) -> Comparison:
         """Begin in a background thread, one study after the other."""
@@ -60,7 +66,7 @@ class Comparison:
         """Block until all studies have ended.
 
         Raises:
-            ObjectiveError: If one failed.
+            ObjectiveError: If all failed.
             TimeoutError: If they still run after ``timeout`` seconds.
         """
         if not self._ended.wait(timeout):
@@ -78,6 +84,16 @@ class Comparison:
                 handle.stop()
 
     @property
+    def is_running(self) -> bool:
+        """Whether the comparison has not ended."""
+        return not self._ended.is_set()
+
+    @property
+    def current(self) -> StudyHandle | None:
+        """The study that was begun, or went on, last."""
+        return None if self._current is None else self.handles[self._current]
+
+    @property
     def winner(self) -> StudyHandle:
         """The study with the best value so far.
 
@@ -92,14 +108,20 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a model that has begun, best first: model, study, trials, value, std of its folds."""
+        """One row a model that has begun, best first: model, study, trials, value, std of its folds.
+
+        Where rows were held out, with their score; where a model failed, with the reason.
+        """
         rows = []
         for name, best in self._ranked().items():
             handle = self.handles[name]
             score = (None, None) if best is None else (best.value, best.user_attrs.get(FOLD_STD))
-            rows.append((name, handle.name, handle.snapshot().done, *score))
+            held = load_to_look(handle).user_attrs.get(HOLDOUT, {}).get("score")
+            rows.append((name, handle.name, handle.snapshot().done, *score, held, self.failures.get(name)))
         metric = next(iter(self.entries.values()))[1].metric or "value"
-        return pd.DataFrame(rows, columns=["model", "study", "trials", metric, "std"])
+        columns = ["model", "study", "trials", metric, "std", "holdout", "failure"]
+        table = pd.DataFrame(rows, columns=columns)
+        return table.drop(columns=[name for name in columns[-2:] if table[name].isna().all()])
 
     def _work(self) -> None:
         try:
@@ -109,7 +131,8 @@ class Comparison:
                 first = len(self.entries[name][0].opening)
                 self._run(name, max(share, first))
             while len(alive) > 1 and not self._stopping:
-                going_on = [name for name in self._ranked() if name in alive and name not in self._stopped]
+                out = self._stopped | self.failures.keys()
+                going_on = [name for name in self._ranked() if name in alive and name not in out]
                 alive = going_on[: (len(alive) + 1) // 2]
                 left = max(0, self.total - sum(self._given.values()))  # openings may take more
                 part = left if len(alive) == 1 else left // 2
@@ -124,10 +147,18 @@ class Comparison:
     def _run(self, name: str, trials: int) -> None:
         if self._stopping:
             return
+        try:
+            self._tune(name, trials)
+        except OptunaNBError as error:
+            self.failures[name] = error.in_one_line()
+            if self.failures.keys() == self.entries.keys():
+                raise
+
+    def _tune(self, name: str, trials: int) -> None:
         self._given[name] = self._given.get(name, 0) + trials
         objective, options = self.entries[name]
         handle = self.starter(objective, replace(options, trials=self._given[name]))
-        self.handles[name] = handle
+        self.handles[name], self._current = handle, name
         if self._stopping:  # stop() came while the study started, and did not see its handle
             handle.stop()
         handle.wait()
@@ -148,6 +179,10 @@ class Comparison:
             rank = math.inf if best is None else sign * best.values[0]  # noqa: PD011 - not of pandas
             found.append((rank, name, best))
         return {name: best for _, name, best in sorted(found, key=lambda it: it[0])}
+
+    def _repr_html_(self) -> str | None:
+        """Show the table, once there is one."""
+        return str(self.table.to_html(index=False)) if self.handles else None
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(self.entries)}>"

@@ -7,7 +7,7 @@ import pytest
 
 from harness.gate import Gate
 from harness.waiting import until
-from optuna_nb.errors import StudyNotFoundError
+from optuna_nb.errors import ObjectiveError, StudyNotFoundError
 from optuna_nb.models.comparison import Comparison
 from optuna_nb.records import Objective, Opening, TuneOptions
 from optuna_nb.tuning import api, background
@@ -111,3 +111,25 @@ def test_a_model_that_is_stopped_gets_no_further_share(compare, at):
     table = comparison.wait().table
     assert table["model"].tolist() == ["gated", "worse"]
     assert table["trials"].tolist() == [at + 1, 9]
+
+
+def test_a_model_that_fails_is_left_out_with_its_reason_and_the_others_go_on(compare):
+    def failing(trial):
+        raise ValueError("Input X contains NaN.")
+
+    comparison = compare(10, failing=failing, worse=worse, other=worse)
+    table = comparison.wait(20).table
+    assert table["model"].tolist()[-1] == "failing"
+    assert "Input X contains NaN" in table["failure"].tolist()[-1]
+    assert table["failure"].isna().tolist() == [True, True, False]
+    assert table["trials"].sum() >= 9
+    assert comparison.winner.name in ("worse@1", "other@1")
+    assert "Input X contains NaN" in comparison._repr_html_()
+
+
+def test_a_comparison_of_which_all_fail_says_so(compare):
+    def failing(trial):
+        raise ValueError("no rows")
+
+    with pytest.raises(ObjectiveError, match="no rows"):
+        compare(4, one=failing, two=failing).wait(20)
