@@ -133,12 +133,13 @@ def _model(word: str, namespace: Mapping[str, Any]) -> Any:
     held = namespace.get(word)
     if held is not None and (hasattr(held, "fit") or isinstance(held, (list, tuple, str))):
         return held
-    return word.split(",") if "," in word else word
+    return [_model(part.strip(), namespace) for part in word.split(",")] if "," in word else word
 
 
 def _metric(word: str | None, namespace: Mapping[str, Any]) -> Any:
     held = None if word is None else namespace.get(word)
-    return held if callable(held) else word
+    is_scorer = callable(held) and not getattr(held, "__module__", "").startswith("sklearn.metrics._")
+    return held if is_scorer or hasattr(held, "_score_func") else word
 
 
 def _cv(word: str | None, namespace: Mapping[str, Any]) -> Any:

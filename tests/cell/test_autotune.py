@@ -7,6 +7,7 @@ import pytest
 from IPython.core.error import UsageError
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, make_scorer, roc_auc_score
 from sklearn.model_selection import KFold
 
 from optuna_nb.cell.autotune_line import read_autotune
@@ -132,6 +133,17 @@ def test_several_models_give_one_table(loaded, capsys):
         1,
         2,
     ]
+
+
+def test_models_of_a_list_may_be_variables_and_a_function_of_scikit_learn_is_its_metric():
+    names = {"rf": LogisticRegression(), "roc_auc_score": roc_auc_score, "f1_like": make_scorer(f1_score)}
+    arguments, _ = read_autotune(
+        "--model rf,knn -X X -y y --metric roc_auc_score", {**names, "X": 1, "y": 1}, ""
+    )
+    assert arguments["model"] == [names["rf"], "knn"]
+    assert arguments["metric"] == "roc_auc_score"
+    arguments, _ = read_autotune("--model knn -X X -y y --metric f1_like", {**names, "X": 1, "y": 1}, "")
+    assert arguments["metric"] is names["f1_like"]
 
 
 def test_values_that_are_data_are_given_by_the_name_of_their_variable():
