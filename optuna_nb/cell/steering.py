@@ -23,6 +23,7 @@ from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.reader import Reader
 from optuna_nb.tuning.fingerprint import describe_change, matches
 from optuna_nb.tuning.reads import outside_reads
+from optuna_nb.tuning.resume import on_top
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,9 +160,10 @@ def _options(
             msg = f"{handle.name} had a {kind} of its own ({word}), which is not kept: run its cell again"
             raise InvalidOptionError(msg, code="NB408")
     kept = {key: flags[key] for key in _KEPT if flags.get(key) is not None}
+    trials, more = on_top(snapshot.target, snapshot.done, more)
     return replace(
         TuneOptions(name=base_name(version.name), storage=handle.storage),
-        trials=None if more is not None else snapshot.target,
+        trials=None if more is not None else trials,
         more=more,
         going_on=handle.study_name,
         directions=snapshot.directions,

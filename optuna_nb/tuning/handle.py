@@ -32,6 +32,7 @@ from optuna_nb.tuning import background, fixing
 from optuna_nb.tuning.background import ENDING_SECONDS, is_ending
 from optuna_nb.tuning.export import export, is_report
 from optuna_nb.tuning.reading import load_study, load_to_look
+from optuna_nb.tuning.resume import on_top
 from optuna_nb.tuning.transfer import transfer
 from optuna_nb.tuning.waiting import runs_elsewhere, state_of, until_heard, wait_for_end
 
@@ -196,10 +197,8 @@ class StudyHandle:
 
     def _can_hear(self) -> bool:
         """Tell whether a kernel is at work on the study; one that is stopping is let end first."""
-        if not self.is_running:
-            return False
-        if self._state() is not StudyState.STOPPING:
-            return True
+        if not self.is_running or self._state() is not StudyState.STOPPING:
+            return self.is_running
         try:
             with contextlib.suppress(ObjectiveError):
                 self.wait(ENDING_SECONDS)
@@ -233,6 +232,7 @@ class StudyHandle:
             msg = f"this kernel does not know the code of {self.name}: run its cell again to go on"
             raise InvalidOptionError(msg, code="NB406")
         trials = own.options.trials if own.control.target is None else own.control.target
+        trials, more = on_top(trials, self.snapshot().done, more)
         options = replace(own.options, more=more, trials=trials, going_on=self.study_name)
         handle = self.starter(own.objective, options)
         handle.view, handle.restarter, handle.reporter = self.view, self.restarter, self.reporter

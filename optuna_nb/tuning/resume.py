@@ -338,6 +338,14 @@ def _done(storage: StudyStorage, study_id: int) -> int:
     return sum(t.state.is_finished() for t in storage.get_all_trials(study_id, deepcopy=False))
 
 
+def on_top(total: int | None, done: int, more: int | None) -> tuple[int | None, int | None]:
+    """Return ``trials`` and ``more`` of a study that is to go on.
+
+    As in a run, what is added comes on top of the total, and of what is done.
+    """
+    return (total, more) if total is None or more is None else (max(total, done) + more, None)
+
+
 def _target(options: TuneOptions, done: int) -> int | None:
     if options.more is not None:
         return done + options.more

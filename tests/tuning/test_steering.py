@@ -75,7 +75,7 @@ def test_a_study_that_stops_is_resumed(stopping):
 
 
 def test_more_trials_are_not_lost_while_a_study_stops(stopping):
-    assert stopping[1].more(3).wait().snapshot().done == 4  # the one in flight and three more
+    assert stopping[1].more(3).wait().snapshot().done == 9  # six were to come
 
 
 def test_changed_code_goes_on_in_the_same_version_after_the_trial_in_flight(stopping, options):
@@ -469,3 +469,26 @@ def test_an_export_replaces_only_what_it_holds(options, tmp_path):
     with pytest.raises(InvalidOptionError, match="is not an export of s@1"):
         other.export(target)
     assert api.load("s", f"sqlite:///{target}").snapshot().done == 7
+
+
+def stopped_after_three(gate, options):
+    """Stop a study of 6 trials after the third, and return its handle."""
+    handle = api.start(make(gate), options)
+    assert gate.reached.wait(10)
+    handle.stop()
+    gate.opened.set()
+    with contextlib.suppress(ObjectiveError):
+        handle.wait()
+    assert handle.snapshot().done == 3
+    return handle
+
+
+def test_more_trials_come_on_top_of_the_total_of_a_study_that_was_stopped(options):
+    handle = stopped_after_three(Gate(2), options)
+    assert handle.more(4).wait().snapshot().done == 10
+
+
+def test_more_trials_come_on_top_of_what_is_done_where_that_is_more(options):
+    handle = api.start(make(draw(0)), options).wait()
+    api.start(make(draw(0)), replace(options, trials=2)).wait()
+    assert handle.more(4).wait().snapshot().done == 10
