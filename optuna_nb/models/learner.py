@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.answers import Answers
     from optuna_nb.models.folds import Fold
     from optuna_nb.models.metrics import Metric
     from optuna_nb.models.problem import Problem
@@ -56,8 +57,8 @@ class FoldFit:
 
     Attributes:
         predict: Given a number of boosting rounds, or None for the best one, returns the
-            predictions of the scoring rows: ``(n_rows, n_classes)`` or ``(n_rows,)``; or a
-            fitted estimator where the metric needs more than predictions.
+            predictions of the scoring rows: ``(n_rows, n_classes)`` or ``(n_rows,)``; or all
+            answers where the metric needs more than probabilities.
         rounds: Boosting rounds that the model had at its best.
         curve: Loss of the scoring rows after each round, where they stopped the boosting;
             None where they had no part in that.
@@ -66,7 +67,7 @@ class FoldFit:
             another number of rounds: the fit on all rows is told them.
     """
 
-    predict: Callable[[int | None], NDArray[Any]]
+    predict: Callable[[int | None], NDArray[Any] | Answers]
     rounds: int | None = None
     curve: NDArray[Any] | None = None
     gave_up: bool = False
@@ -110,14 +111,25 @@ class Learner(ABC):
             by_user: Names of those that the user has fixed.
 
         Raises:
-            InvalidOptionError: If a fixed number of rounds is no whole number.
+            InvalidOptionError: If a fixed number of rounds is no whole number, or the metric asks what
+                the model cannot answer.
         """
         self.settled = frozenset(by_user)
+        if (asked := self.metric.asks) and not any(map(self.answers, asked)):
+            raise InvalidOptionError(
+                f"{self.metric.name} asks for {' or '.join(asked)}, and {self.family} has none for"
+                f" {self.problem.task}: take another --metric, or make_scorer without response_method",
+                code="NB606",
+            )
         for name in _ROUNDS & space.fixed.keys():
             if (value := space.fixed[name]) is not None and not is_count(value):
                 raise InvalidOptionError(f"{name}={value!r}: give a whole number, 1 or more", code="NB604")
         if space.most_rounds is not None:
             self.most_rounds = space.most_rounds
+
+    def answers(self, name: str) -> bool:
+        """Tell whether a scorer may ask this method of the model."""
+        return name == "predict" or (name == "predict_proba" and self.problem.is_classification)
 
     @abstractmethod
     def takes(self, name: str) -> bool:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer, get_scorer_names, make_scorer
 from sklearn.utils.metaestimators import available_if
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.answers import METHODS, Answers, Predicted, PredictedClasses, PredictedNumbers
 from optuna_nb.models.problem import Problem, Task
 
 if TYPE_CHECKING:
@@ -68,50 +69,22 @@ class Metric:
         """1 where less is better, -1 where more is."""
         return 1.0 if self.direction == "minimize" else -1.0
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The methods of which a scorer asks the first that a model has; none where nobody knows."""
+        asked = getattr(self.scorer, "_response_method", ())
+        return tuple(asked) if isinstance(asked, (tuple, list)) else (asked.replace("default", "predict"),)
+
+    def asks_of(self, model: Any) -> list[str]:
+        """Return the methods of a classifier that a score is made of."""
+        able = [name for name in METHODS if hasattr(model, name)]
+        return [name for name in self.asks if name in able][:1] if self.asks else able
+
     def score(self, model: Any, X: Any, y: Any, weights: NDArray[Any] | None = None) -> float:
         """Score a fitted model in the natural sign."""
         extra = {} if weights is None else {"sample_weight": weights}
         value = float(self.scorer(model, X, y, **extra))
         return -value if self.direction == "minimize" else value
-
-
-class Predicted(BaseEstimator):  # type: ignore[misc]
-    """Predictions that were made before, in the shape of a fitted estimator."""
-
-    def __init__(self, values: Any) -> None:
-        self.values = values
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, X: Any, y: Any) -> Predicted:  # noqa: ARG002 - scikit-learn's signature
-        """Return itself: what was predicted stays."""
-        return self
-
-
-class PredictedClasses(ClassifierMixin, Predicted):  # type: ignore[misc]
-    """Probabilities, ``(n_rows, n_classes)``, of classes in the order of ``classes``."""
-
-    def __init__(self, values: Any, classes: Any) -> None:
-        super().__init__(values)
-        self.classes = classes
-        self.classes_ = classes
-
-    def predict(self, X: Any) -> Any:  # noqa: ARG002 - known already
-        """Return the most probable class of each row."""
-        return self.classes_[self.values.argmax(axis=1)]
-
-    def predict_proba(self, X: Any) -> Any:  # noqa: ARG002 - known already
-        """Return the probabilities."""
-        return self.values
-
-
-class PredictedNumbers(RegressorMixin, Predicted):  # type: ignore[misc]
-    """Predicted numbers, ``(n_rows,)``."""
-
-    def predict(self, X: Any) -> Any:  # noqa: ARG002 - known already
-        """Return the numbers."""
-        return self.values
 
 
 def find_metric(metric: Any, problem: Problem) -> Metric:
@@ -257,7 +230,7 @@ def target_of(metric: Metric, problem: Problem) -> NDArray[Any]:
     return problem.labels if metric.speaks_labels else problem.y
 
 
-def as_estimator(predictions: NDArray[Any], metric: Metric, problem: Problem) -> Predicted:
+def as_estimator(predictions: NDArray[Any] | Answers, metric: Metric, problem: Problem) -> Predicted:
     """Wrap predictions for a scorer."""
     if problem.classes is None:
         return PredictedNumbers(predictions)

@@ -11,11 +11,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import softmax
 from sklearn import ensemble, linear_model, neighbors, svm, tree
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from optuna_nb.models.answers import ask
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
 from optuna_nb.models.presets import CLASS_WEIGHT, MODELS
 from optuna_nb.models.shared import Shared
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from optuna_nb.models.answers import Answers
     from optuna_nb.models.spaces import Space
     from optuna_nb.models.stopping import Limit
 
@@ -98,6 +99,10 @@ class SklearnLearner(Learner):
         """Tell whether there is such a parameter; of an estimator that is not known anything may be one."""
         return self.family not in MODELS or name in self._takes or name == CLASS_WEIGHT
 
+    def answers(self, name: str) -> bool:
+        """Tell whether a scorer may ask this method of the model."""
+        return name == "predict" or (self.problem.is_classification and hasattr(self._estimator, name))
+
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model, as far as the rows allow."""
         space = super().default_space(preset)
@@ -157,16 +162,11 @@ class SklearnLearner(Learner):
         with threadpool_limits(threads, "openmp"):  # of this thread alone
             model.fit(X_train, self.problem.y[rows.train], **extra)
 
-            def predict(_: int | None) -> NDArray[Any]:
-                if not self.problem.is_classification:
-                    return np.asarray(model.predict(X_score))
-                if not hasattr(model, "predict_proba"):
-                    return _as_if_probable(model, X_score, len(self.problem.classes))  # type: ignore[arg-type]
-                found = np.zeros((len(rows.score), len(self.problem.classes)))  # type: ignore[arg-type]
-                found[:, model.classes_] = model.predict_proba(X_score)
-                return found
-
-            done = predict(None)
+            done: NDArray[Any] | Answers
+            if self.problem.classes is None:
+                done = np.asarray(model.predict(X_score))
+            else:
+                done = ask(model, X_score, len(self.problem.classes), self.metric.asks_of(model))
         return FoldFit(lambda _: done, int(model.n_iter_) if stops else None)
 
     def _params(self, params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
@@ -191,20 +191,6 @@ class SklearnLearner(Learner):
         model = self.model(self._params(params, rounds))
         library = kind.__module__.split("._")[0]
         return self.write(library, kind.__name__, _said(model))
-
-
-def _as_if_probable(model: Any, X: Any, classes: int) -> NDArray[Any]:
-    """Order rows and choose classes as the model does; the numbers are no probabilities."""
-    by_pairs = getattr(model, "decision_function_shape", None) == "ovo"  # of classes: a column each
-    if by_pairs or not hasattr(model, "decision_function"):
-        certain: NDArray[Any] = np.eye(classes)[model.predict(X)]
-        return certain
-    found = model.decision_function(X)
-    if found.ndim == 1:
-        found = np.column_stack([-found, found])
-    likely = np.zeros((len(found), classes))
-    likely[:, model.classes_] = softmax(found, axis=1)  # those that the training rows have
-    return likely
 
 
 def _said(estimator: Any) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -113,6 +115,44 @@ def test_a_model_that_decides_between_pairs_of_classes_is_scored_by_what_it_deci
     model = SVC(decision_function_shape="ovo")
     asked = AutotuneOptions(model=model, X=iris[0], y=iris[1], metric="accuracy", folds=2)
     assert min(prepare(asked).objective.evaluate(trial)) > 0.9
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "accuracy"])
+@pytest.mark.parametrize("loss", ["hinge", "modified_huber"])
+def test_rows_are_ordered_by_decision_values_however_large_they_are(trial, cancer, loss, metric):
+    model = SGDClassifier(loss=loss, random_state=33)
+    space = {"tol": (1e-3, 1e-3)}
+    asked = AutotuneOptions(model=model, X=cancer[0], y=cancer[1], metric=metric, folds=3, space=space)
+    cv = StratifiedKFold(3, shuffle=True, random_state=33)
+    known = cross_val_score(model, *cancer, scoring=metric, cv=cv)
+    assert prepare(asked).objective.evaluate(trial) == pytest.approx(known)
+
+
+def widest(y, decided):
+    """Score the largest decision value: probabilities would give 1 at most."""
+    return float(np.abs(decided).max())
+
+
+DECIDED = make_scorer(widest, response_method="decision_function")
+
+
+def by_hand(estimator, X, y):
+    """Ask for all that a classifier of scikit-learn may say."""
+    assert estimator.predict_proba(X).shape == (len(X), 2)
+    assert set(estimator.predict(X)) <= {0, 1}
+    return widest(y, estimator.decision_function(X))
+
+
+@pytest.mark.parametrize("metric", [DECIDED, by_hand])
+def test_a_scorer_may_ask_a_known_model_for_its_decision_values(trial, cancer, metric):
+    asked = AutotuneOptions(model="logistic", X=cancer[0], y=cancer[1], metric=metric, folds=2)
+    assert min(prepare(asked).objective.evaluate(trial)) > 1
+
+
+@pytest.mark.parametrize("model", ["random_forest", "xgboost", "catboost"])
+def test_a_scorer_that_asks_what_a_model_cannot_tell_is_refused_in_one_line(cancer, model):
+    with pytest.raises(InvalidOptionError, match=f"widest asks for decision_function, and {model} has none"):
+        prepare(AutotuneOptions(model=model, X=cancer[0], y=cancer[1], metric=DECIDED))
 
 
 def test_a_step_of_a_pipeline_keeps_its_own_seed(iris):
