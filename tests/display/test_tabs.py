@@ -215,6 +215,48 @@ def test_more_choices_than_there_is_room_for_share_a_place():
     assert len({drawn.place(f"kind {n}") for n in range(30)}) == 13
 
 
+def conditional(best_kind):
+    """Make trials of two kinds with a parameter each; the best one is of one kind."""
+    own = {"tree": "depth", "line": "slope"}
+    params = [{"kind": kind, own[kind]: n / 40} for n in range(40) for kind in [["tree", "line"][n % 2]]]
+    best = {"kind": best_kind, own[best_kind]: 0.5}
+    return study([*(trial(n, n / 99, params=p) for n, p in enumerate(params)), trial(40, 9.0, params=best)])
+
+
+def charts_of(made, **texts):
+    """Return the charts of the tab by what they are called, and its headings."""
+    html = TABS["parameters"][1](made, PlayedStudy(1, 1).reader(), chosen(**texts))
+    charts = dict(re.findall(r'<svg[^>]*aria-label="([^"]+)">(.*?)</svg>', html))
+    return charts, "".join(re.findall(r"<h4>.*?</h4>", html))
+
+
+def test_only_the_best_trial_of_all_is_ringed_where_it_has_the_parameter():
+    charts, headings = charts_of(conditional("line"), across="kind", down="depth")
+    ringed = {name for name, chart in charts.items() if "<circle" in chart}
+    assert ringed == {"Slice of kind over 41 trials", "Slice of slope over 21 trials"}
+    assert "the best trial ringed where it has the parameter" in headings
+    charts, _ = charts_of(conditional("tree"), across="kind", down="depth")
+    assert "<circle" in charts["Contour of depth by kind"]
+    infeasible = [trial(n, n / 99, params={"x": n / 9}, feasible=n < 30) for n in range(40)]
+    charts, headings = charts_of(study(infeasible))
+    [at] = re.findall(r'<circle cx="([\d.]+)"', charts["Slice of x over 40 trials"])
+    [lowest] = re.findall(
+        r'<circle cx="([\d.]+)"', charts_of(study(infeasible[:30]))[0]["Slice of x over 30 trials"]
+    )
+    assert float(at) < float(lowest)  # at 29 of 39, not at the right end
+    assert "ringed where" not in headings
+
+
+def test_parallel_coordinates_say_of_how_many_trials_they_are():
+    made = conditional("tree")
+    both = {"kind": "tree", "depth": 0.5, "slope": 0.5}
+    _, headings = charts_of(
+        replace(made, trials=[*made.trials, *(trial(n, 0.1, params=both) for n in (41, 42))])
+    )
+    assert "the 2 best in colour of the 2 trials that have all of them" in headings
+    assert "best trials in colour" in charts_of(study(boosting(40)))[1]
+
+
 def ticks_of_the_slice(params, log_params):
     """Return the numbers below the slice of the one parameter."""
     made = study([trial(n, n / 99, params={"lr": v}) for n, v in enumerate(params)], log_params=log_params)

@@ -33,6 +33,7 @@ class _Subject:
     objective: int
     label: str  # of the objective
     log_params: Mapping[str, bool]
+    best: TrialView | None  # of those that can be drawn and keep their constraints
 
     def value(self, trial: TrialView) -> float:
         return trial.values[self.objective]
@@ -40,6 +41,11 @@ class _Subject:
     def scale(self, name: str, trials: Sequence[TrialView]) -> Scale:
         """Choose the scale of a parameter, for trials that have it."""
         return scale_of([t.params[name] for t in trials], log=self.log_params.get(name))
+
+    def best_with(self, *names: str) -> TrialView | None:
+        """Return the best trial of all where it has these parameters: no other one is the best."""
+        has_all = self.best is not None and all(name in self.best.params for name in names)
+        return self.best if has_all else None
 
 
 def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
@@ -60,7 +66,10 @@ def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
     label = names[objective]
     better = -1.0 if snapshot.directions[objective] == "minimize" else 1.0
     ranked = sorted(trials, key=lambda t: better * t.values[objective])
-    subject = _Subject(ranked, order, objective, label, snapshot.log_params)
+    best = next((t for t in reversed(ranked) if t.feasible), None)
+    if snapshot.best is not None and math.isfinite(snapshot.best.values[objective]):
+        best = snapshot.best  # of equal ones the same as everywhere
+    subject = _Subject(ranked, order, objective, label, snapshot.log_params, best)
     parts = [bars(shares, label), _slices(subject, choices)]
     if len(order) >= _TWO:
         parts += [_contour(subject, choices), _parallel(subject)]
@@ -91,12 +100,17 @@ def _slices(subject: _Subject, choices: Choices) -> str:
         having = [t for t in subject.trials if name in t.params]
         every = max(1, len(having) // _POINTS)
         picked = [*having[:-40:every], *having[-40:]]
+        best = subject.best_with(name)
+        picked += [best] if best is not None else []
         points = [(t.params[name], subject.value(t)) for t in picked]
         drawing = plane.Plane(subject.scale(name, picked), values, 300 if len(shown) > 1 else 520, 180)
-        best = drawing.ring(*points[-1]) if points else ""
+        ring = "" if best is None else drawing.ring(*points[-1])
         said = f"Slice of {name} over {len(having)} trials"
-        drawn.append(drawing.draw(drawing.dots(points) + best, title=name, said=said))
-    heading = f"<h4>Slices <span>{escape(subject.label)} by one parameter, the best trial ringed</span></h4>"
+        drawn.append(drawing.draw(drawing.dots(points) + ring, title=name, said=said))
+    ringed = ", the best trial ringed" if subject.best is not None else ""
+    if ringed and subject.best_with(*shown) is None:
+        ringed += " where it has the parameter"
+    heading = f"<h4>Slices <span>{escape(subject.label)} by one parameter{ringed}</span></h4>"
     return f'{heading}{controls}<div class="onb-grid">{"".join(drawn)}</div>'
 
 
@@ -116,7 +130,9 @@ def _contour(subject: _Subject, choices: Choices) -> str:
     heading = f"<h4>Contour <span>{said}</span></h4>"
     if not both:
         return f"{heading}{controls}{quiet('No trial has both parameters')}"
-    x, y = subject.scale(across, both), subject.scale(down, both)
+    best = subject.best_with(across, down)
+    drawn = both if best is None else [*both, best]
+    x, y = subject.scale(across, drawn), subject.scale(down, drawn)
     drawing = plane.Plane(x, y, 520, 300, left=70)
     cells: dict[tuple[int, int], list[float]] = {}
     columns, rows = len(x.choices) or _CELLS, len(y.choices) or _CELLS
@@ -133,11 +149,10 @@ def _contour(subject: _Subject, choices: Choices) -> str:
         f' opacity="{0.08 + 0.82 * (sum(ranks) / len(ranks)) ** 2:.2f}"/>'
         for (column, row), ranks in cells.items()
     )
-    best = both[-1]
-    body += drawing.ring(best.params[across], best.params[down])
+    body += "" if best is None else drawing.ring(best.params[across], best.params[down])
     title = f"{wording.clip_middle(down, 34)} by {wording.clip_middle(across, 34)}"
-    drawn = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
-    return f"{heading}{controls}{drawn}"
+    chart = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
+    return f"{heading}{controls}{chart}"
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
@@ -189,6 +204,9 @@ def _parallel(subject: _Subject) -> str:
         f'<path d="{lines[True]}" fill="none" stroke="{plane.ACCENT}" stroke-width="1.4" opacity=".85"/>'
     )
     said = f"Parallel coordinates of {len(picked)} trials over {', '.join(names)}"
-    heading = f"<h4>Parallel coordinates <span>the {len(best)} best trials in colour</span></h4>"
+    coloured = f"the {len(best)} best trials in colour"
+    if len(full) < len(subject.trials):
+        coloured = f"the {len(best)} best in colour of the {len(full)} trials that have all of them"
+    heading = f"<h4>Parallel coordinates <span>{coloured}</span></h4>"
     body = drawn + "".join(parts)
     return heading + plane.chart(body, width, height, said=wording.clip(said, 300), key="parallel")
