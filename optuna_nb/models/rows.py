@@ -24,8 +24,9 @@ def read_rows(X: Any) -> tuple[Any, tuple[str, ...]]:
         X: Array, DataFrame, Series or list of rows, ``(n_rows, n_columns)``; it is not changed.
 
     Returns:
-        A float array, or a DataFrame with a plain index and text for names; and the
-        names of the columns that hold categories.
+        A float array, or a DataFrame with the user's index and text for names; and the
+        names of the columns that hold categories. Rows are counted by position everywhere:
+        the index is for the user's scorers, splitters and steps, and may hold duplicates.
 
     Raises:
         InvalidOptionError: If a column holds what no model can use.
@@ -71,7 +72,7 @@ def _array(X: Any) -> NDArray[np.float64]:
 
 
 def _frame(X: Any) -> pd.DataFrame:
-    frame = (X.to_frame() if getattr(X, "ndim", 2) == 1 else X).reset_index(drop=True)
+    frame = (X.to_frame() if getattr(X, "ndim", 2) == 1 else X).copy(deep=False)  # other names, same values
     frame.columns = [str(name) for name in frame.columns]
     if len(set(frame.columns)) < frame.shape[1]:
         raise InvalidOptionError("X has two columns of one name: rename one of them", code="NB603")

@@ -259,3 +259,43 @@ def test_the_printed_code_says_that_rows_had_weights_and_writes_numbers_that_are
     code = tuned(model, X, y, sample_weight=np.ones(len(y)), **QUICK).study.user_attrs["code"]
     assert "# it was fitted with sample_weight\nmodel = XGBClassifier(" in code
     assert "    missing=float('inf')," in code
+
+
+class Remembering(FunctionTransformer):
+    """A step that looks its rows up in a table of the user's."""
+
+    table = pd.Series(dtype=float)
+
+    def transform(self, X):
+        return np.column_stack([X["a"], self.table[X.index]])
+
+
+def test_scorers_splitters_and_steps_see_the_users_index(trial):
+    class Halves:
+        def split(self, X, y=None, groups=None):
+            even = X.index.to_numpy() % 2 == 0
+            yield np.flatnonzero(even), np.flatnonzero(~even)
+
+    def is_odd_and_known(estimator, X, y):
+        return float((X.index % 2 == 1).all()) * float((estimator.predict(X) == y).mean())
+
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.normal(size=200)}, index=rng.permutation(200) + 1000)
+    y = rng.integers(0, 2, 200)
+    Remembering.table = pd.Series(y, index=X.index)
+    model = make_pipeline(Remembering(), LogisticRegression(C=100.0))
+    asked = AutotuneOptions(model=model, X=X, y=y, metric=is_odd_and_known, cv=Halves())
+    assert prepare(asked).objective.evaluate(trial) == [1.0]
+
+
+@pytest.mark.parametrize("model", ["xgboost", "catboost", "logistic", "random_forest"])
+def test_an_index_with_duplicates_changes_no_score(tuned, texts, model):
+    X, y = texts
+    groups, weights = np.arange(200) % 7, np.linspace(1, 2, 200)
+    few_rounds = {"depth": 2, "learning_rate": 0.3} if model == "catboost" else None
+    options = {**QUICK, "trials": 2, "fix": few_rounds, "groups": groups, "sample_weight": weights}
+    plain = tuned(model, X, y, name="plain", **options)
+    doubled = X.set_axis(np.arange(200)[::-1] // 3, axis=0)
+    found = tuned(model, doubled, pd.Series(y.to_numpy()), name="doubled", **options)
+    assert [it.value for it in found.study.trials] == [it.value for it in plain.study.trials]
+    assert np.array_equal(found.best_model.predict(doubled), plain.best_model.predict(X))

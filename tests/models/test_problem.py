@@ -116,3 +116,11 @@ def test_only_two_words_name_a_kind_of_problem():
 def test_numbers_in_an_array_of_objects_are_numbers():
     problem = read_problem(X.astype(object), [0, 1] * 20)
     assert (problem.X.dtype, problem.categorical) == (np.float64, ())
+
+
+def test_rows_keep_the_index_that_they_came_with_and_the_frame_is_not_changed():
+    frame = pd.DataFrame({1: range(40), "b": ["u", "v"] * 20}, index=np.arange(40)[::-1] // 2)
+    problem = read_problem(frame, pd.Series([0, 1] * 20))
+    assert problem.X.index.equals(frame.index)
+    assert problem.take(np.array([3, 1])).X.index.tolist() == [18, 19]
+    assert frame.columns.tolist() == [1, "b"]
