@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -143,17 +144,35 @@ def apart(folds: Sequence[Fold]) -> list[list[int]]:
     return found
 
 
-def split_holdout(problem: Problem, share: Any, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Set rows apart that no trial sees; returns the row numbers that stay, and those apart."""
+def split_holdout(
+    problem: Problem, share: Any, seed: int, cv: Any = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Set rows apart that no trial sees.
+
+    Args:
+        problem: All rows; those of a group stay together.
+        share: Of the rows, between 0 and 1.
+        seed: Of the draw.
+        cv: As :func:`make_folds` takes it. Where its folds score rows that come after those
+            they learn from, the last rows are set apart.
+
+    Returns:
+        The numbers of the rows that stay, and of those apart.
+
+    Raises:
+        InvalidOptionError: If the rows cannot be split so.
+    """
     if not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
         raise InvalidOptionError(
             f"--holdout takes a share of the rows between 0 and 1, as 0.2, not {share!r}",
             code="NB605",
         )
     try:
-        train, apart = next(
-            _one_split(problem, float(share), seed).split(problem.X, problem.y, problem.groups)
-        )
+        if _is_in_order(problem, cv):
+            train, apart = _last(problem, float(share))
+        else:
+            one = _one_split(problem, float(share), seed)
+            train, apart = next(one.split(problem.X, problem.y, problem.groups))
     except ValueError as error:
         raise InvalidOptionError(
             f"--holdout {share:g} cannot be set apart: {str(error).splitlines()[0]}", code="NB605"
@@ -165,6 +184,37 @@ def split_holdout(problem: Problem, share: Any, seed: int) -> tuple[NDArray[np.i
             code="NB605",
         )
     return train, apart
+
+
+def describe_holdout(apart: NDArray[np.intp], n_rows: int) -> str:
+    """Say in one line which rows are set apart."""
+    are_last = np.array_equal(apart, np.arange(n_rows - len(apart), n_rows))
+    which = f"the last {len(apart):,} rows" if are_last else f"{len(apart):,} rows"
+    return f"{which} are held out and looked at once, at the end"
+
+
+def _is_in_order(problem: Problem, cv: Any) -> bool:
+    """Tell whether a splitter learns from what was before and scores what came after, in each fold."""
+    if not hasattr(cv, "split"):
+        return False
+    try:
+        folds = _split(problem, cv)
+    except (TypeError, ValueError):
+        return False  # make_folds says what is wrong
+    return bool(folds) and all(fold.train.max() < fold.score.min() for fold in folds)
+
+
+def _last(problem: Problem, share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split off the last rows; neighbours of one group go together."""
+    border = problem.n_rows - math.ceil(share * problem.n_rows)
+    groups = problem.groups
+    while groups is not None and border and groups[border - 1] == groups[border]:
+        border -= 1
+    if not border:
+        msg = "no row is left to learn from"
+        raise ValueError(msg)
+    rows = np.arange(problem.n_rows)
+    return rows[:border], rows[border:]
 
 
 def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.folds import apart, make_folds, split_holdout
+from optuna_nb.models.folds import apart, describe_holdout, make_folds, split_holdout
 from optuna_nb.models.problem import read_problem
 
 X = np.arange(240.0).reshape(120, 2)
@@ -99,6 +99,41 @@ def test_folds_and_repeats_are_whole_numbers(wrong):
 def test_a_holdout_that_cannot_be_set_apart_is_refused(share):
     with pytest.raises(InvalidOptionError, match="--holdout"):
         split_holdout(read_problem(X, Y), share, 1)
+
+
+class Before:
+    """Learns from the first half of the rows and scores the second; or the other way round."""
+
+    def __init__(self, *, turned):
+        self.turned = turned
+
+    def split(self, X, y=None, groups=None):
+        halves = np.array_split(np.arange(len(X)), 2)
+        yield tuple(halves[::-1] if self.turned else halves)
+
+
+@pytest.mark.parametrize("cv", [TimeSeriesSplit(4), TimeSeriesSplit(3, gap=2), Before(turned=False)])
+def test_folds_that_look_ahead_have_a_holdout_that_does_so_too(cv):
+    kept, held = split_holdout(read_problem(X, Y), 0.2, 1, cv)
+
+    assert (kept.tolist(), held.tolist()) == (list(range(96)), list(range(96, 120)))
+    assert describe_holdout(held, 120) == "the last 24 rows are held out and looked at once, at the end"
+
+
+@pytest.mark.parametrize("cv", [None, 5, 0.2, KFold(4), Before(turned=True), TimeSeriesSplit(500)])
+def test_other_folds_have_a_holdout_from_anywhere(cv):
+    kept, held = split_holdout(read_problem(X, Y), 0.2, 1, cv)
+
+    assert held.min() < kept.max()
+    assert describe_holdout(held, 120) == "24 rows are held out and looked at once, at the end"
+
+
+def test_neighbours_of_one_group_go_to_a_later_holdout_together():
+    problem = read_problem(X, Y, groups=np.repeat(np.arange(12), 10))
+
+    assert split_holdout(problem, 0.2, 1, Before(turned=False))[1].tolist() == list(range(90, 120))
+    with pytest.raises(InvalidOptionError, match="no row is left to learn from"):
+        split_holdout(read_problem(X, Y, groups=np.ones(120)), 0.2, 1, Before(turned=False))
 
 
 def test_rows_that_are_split_several_times_stay_apart_within_one_split():
