@@ -56,6 +56,11 @@ def plot(kind: str, handle: StudyHandle) -> Any:
     from optuna_nb.tuning.reading import load_to_look
 
     study = load_to_look(handle)
+    if name == "pareto_front" and len(study.directions) not in (2, 3):
+        msg = (
+            f"%tune plot {kind} is for two or three directions, and {handle.name} has {len(study.directions)}"
+        )
+        raise InvalidOptionError(msg, code="NB701")
     arguments = _arguments(name, study)
     try:
         # The terminator draws a progress bar of its own, which is over before anybody has read it.

@@ -88,7 +88,7 @@ def verb_parser(word: str) -> LineParser:
     example += f" {verb.example}" if verb.example else ""
     parser = LineParser(f"%tune {word}", verb.about, (example,))
     if verb.takes_name:
-        parser.add_argument("name", nargs="?", metavar="NAME", help="churn, or churn@1 for an older version")
+        parser.add_argument("name", nargs="?", metavar="NAME", help="the study: churn, or churn@1")
     if verb.asks_yes:
         parser.add_argument("--yes", action="store_true", help="yes, do it")
     if verb.add_flags is not None:
@@ -224,6 +224,12 @@ def _doctor(given: argparse.Namespace) -> None:
     print("\n".join([f"{handle.name}: {_verdict(findings)}", *lines]))  # noqa: T201
 
 
+def _trials(given: argparse.Namespace) -> Any:
+    """Return what a person wants to see; ``StudyHandle.trials_dataframe`` has what samplers note, too."""
+    found = moving_verbs.load_named(given).trials_dataframe()
+    return found[[name for name in found.columns if not str(name).startswith("system_attrs_")]]
+
+
 def _verdict(findings: list[Finding]) -> str:
     count = sum(bool(finding.problem) for finding in findings)
     return "all is well" if not count else f"{count} problem{'s' if count > 1 else ''}"
@@ -262,9 +268,7 @@ VERBS: dict[str, Verb] = {
         add_flags=_refine_flags,
         example="--param learning_rate",
     ),
-    "trials": Verb(
-        "give the trials as a DataFrame", lambda given: moving_verbs.load_named(given).trials_dataframe()
-    ),
+    "trials": Verb("give the trials as a DataFrame", _trials),
     "runs": Verb(
         "ask the records: executions of cells as a DataFrame, all or of one study",
         record_verbs.runs,

@@ -344,3 +344,22 @@ def test_tab_offers_the_new_words(run):
     assert "--repair" in offered("%tune doctor bowl --")
     assert {"--pareto", "--top"} <= set(offered("%tune export bowl f.csv --"))
     assert "--fix" in offered("%%tune bowl --")
+
+
+def test_a_front_is_for_two_or_three_directions(run):
+    run(f"%%tune bowl -n 2 --wait -q\n{CELL}")
+    said = run("%tune plot pareto bowl", fails=True)
+    assert "%tune plot pareto is for two or three directions, and bowl@1 has 1" in said
+
+
+def test_trials_are_shown_without_what_the_sampler_notes(run):
+    run(f"%%tune bowl -n 12 --wait -q -o study\n{CELL}")
+    run("shown = %tune trials bowl")
+    noted, shown = run.shell.user_ns["study"].trials_dataframe(), run.shell.user_ns["shown"]
+    assert any(name.startswith("system_attrs_") for name in noted.columns)
+    assert [name for name in noted.columns if not name.startswith("system_attrs_")] == list(shown.columns)
+
+
+@pytest.mark.parametrize("line", ["resume bowl --more 5", "rename bowl bowls --yes"])
+def test_a_flag_of_another_verb_is_not_taken_for_a_misspelt_one(run, line):
+    assert "did you mean" not in run(f"%tune {line}", fails=True)
