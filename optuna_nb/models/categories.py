@@ -77,6 +77,11 @@ class Labelled(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.estimator.fit(X, [numbers[label] for label in y])
         return self
 
+    @property
+    def feature_importances_(self) -> Any:
+        """What the estimator says of its columns, ``(n_columns,)``."""
+        return self.estimator.feature_importances_
+
     def predict(self, X: Any) -> Any:
         """Return one label a row."""
         return self.labels[self.estimator.predict(X)]

@@ -156,18 +156,48 @@ class Learner(ABC):
         steps = [(f"step_{k}", clone(step)) for k, step in enumerate(self.recipe.steps, 1)]
         return Pipeline([*steps, ("model", model)]) if steps else model
 
-    def write(self, library: str, kind: str, arguments: Mapping[str, Any]) -> str:
-        """Write the Python that builds a model, ending with ``model = ...``."""
+    def write(
+        self,
+        library: str,
+        kind: str,
+        arguments: Mapping[str, Any],
+        *,
+        numbers_classes: bool = False,
+        balances_rows: bool = False,
+    ) -> str:
+        """Write the Python that builds a model, ending with ``model = ...``.
+
+        Args:
+            library: To import from.
+            kind: Of the model.
+            arguments: Its parameters.
+            numbers_classes: Whether the model takes classes 0, 1 and so on, and y holds others.
+            balances_rows: Whether rows are weighted so that all classes weigh the same.
+        """
         inner = "".join(f"    {name}={literal(value)},\n" for name, value in arguments.items())
         call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
         imports = {f"from {library} import {kind}", *self.recipe.imports}
         for value in arguments.values():
             imports |= imports_of(value)
+        said = []
+        last = kind
+        if numbers_classes:
+            said.append(
+                f"# {kind} takes classes 0, 1, ...: a vote of one numbers them, and says their labels"
+            )
+            imports.add("from sklearn.ensemble import VotingClassifier")
+            call, last = f'VotingClassifier([("model", {call})], voting="soft")', "VotingClassifier"
         if self.recipe.steps:
             imports.add("from sklearn.pipeline import make_pipeline")
             call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"
-        weighted = ["# it was fitted with sample_weight"] if self.problem.weights is not None else []
-        return "\n".join([*sorted(imports), "", *weighted, f"model = {call}"])
+        weights = ['compute_sample_weight("balanced", y)'] if balances_rows else []
+        weights += ["sample_weight"] if self.problem.weights is not None else []
+        if weights:
+            name = f"{last.lower()}__sample_weight" if self.recipe.steps else "sample_weight"
+            said.append(f"# it was fitted with sample_weight: model.fit(X, y, {name}={' * '.join(weights)})")
+        if balances_rows:
+            imports.add("from sklearn.utils.class_weight import compute_sample_weight")
+        return "\n".join([*sorted(imports), "", *said, f"model = {call}"])
 
     @abstractmethod
     def fit_fold(

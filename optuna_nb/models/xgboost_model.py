@@ -212,12 +212,17 @@ class XGBoostLearner(Learner):
         if self._weighting(params)[1]:
             weights = _times(_balanced(numbers), weights)
         model.fit(X, numbers, **weight_argument(model, weights))
-        plain = labels.dtype.kind in "iu" and bool((labels == np.arange(len(labels))).all())
-        return model if plain else Labelled(model, labels)
+        return model if _are_numbers(labels) else Labelled(model, labels)
 
     def code(self, params: Mapping[str, Any], rounds: int | None) -> str:
         """Return Python that builds the model."""
-        return self.write("xgboost", self._kind().__name__, self._arguments(params, rounds))
+        return self.write(
+            "xgboost",
+            self._kind().__name__,
+            self._arguments(params, rounds),
+            numbers_classes=self.problem.classes is not None and not _are_numbers(self.problem.classes),
+            balances_rows=self._weighting(params)[1],
+        )
 
 
 def boost(
@@ -264,6 +269,11 @@ def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
     if values.pop(BALANCED_BLUECAST, False):
         values[CLASS_WEIGHT] = "balanced"
     return values
+
+
+def _are_numbers(labels: NDArray[Any]) -> bool:
+    """Tell whether sorted labels are class numbers, as XGBoost takes them."""
+    return labels.dtype.kind in "iu" and bool((labels == np.arange(len(labels))).all())
 
 
 def _balanced(numbers: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,6 +1,9 @@
 """Classes have the user's labels wherever the user meets them: scorers, weights, the holdout."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 from catboost import CatBoostClassifier
 from sklearn.linear_model import LogisticRegression
@@ -66,3 +69,38 @@ def test_weights_of_classes_are_named_by_their_labels(tuned, skewed, model):
     numbered = tuned(model({0: 1.0, 1: 9.0}), X, y, trials=2, folds=2)
     assert named.best_value == numbered.best_value
     assert np.array_equal(named.best_model.predict(X) == "yes", numbered.best_model.predict(X) == 1)
+
+
+def rebuilt(handle, X, y, **names):
+    """Run the printed code, and what it says of the fit."""
+    code = handle.study.user_attrs["code"]
+    names |= {"X": X, "y": y}
+    exec(code, names)  # noqa: S102 - it is what a reader would run
+    said = re.search(r"model\.fit\(.*\)$", code, re.MULTILINE)
+    return eval(said[0] if said else "model.fit(X, y)", names)  # noqa: S307 - likewise
+
+
+@pytest.mark.parametrize("labels", [np.array(["no", "yes"]), np.array([-1, 1]), np.array([False, True])])
+@pytest.mark.parametrize("text", [False, True], ids=["numbers", "text"])
+def test_the_printed_code_of_xgboost_takes_the_users_labels_and_predicts_them(tuned, skewed, labels, text):
+    X, y = pd.DataFrame(skewed[0], columns=list("abc")), labels[skewed[1]]
+    X = X.assign(t=np.where(X["a"] > 0, "u", "v")) if text else X
+    handle = tuned("xgboost", X, y, trials=2, folds=2)
+    model = rebuilt(handle, X, y)
+    np.testing.assert_allclose(model.predict_proba(X), handle.best_model.predict_proba(X), rtol=1e-5)
+    assert np.array_equal(model.predict(X), handle.best_model.predict(X))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("labels", [np.arange(3), np.array(list("abc"))], ids=["numbers", "text"])
+@pytest.mark.parametrize("text", [False, True])
+def test_the_printed_code_of_xgboost_balances_rows_of_many_classes(tuned, skewed, labels, weighted, text):
+    X = pd.DataFrame(skewed[0], columns=list("abc"))
+    X = X.assign(t=np.where(X["a"] > 0, "u", "v")) if text else X
+    y = labels[np.digitize(X["a"] + X["b"], [0.9, 1.9])]
+    weights = np.linspace(1, 3, len(y)) if weighted else None
+    options = {"fix": {"class_weight": "balanced", "n_estimators": 9}, "sample_weight": weights}
+    handle = tuned("xgboost", X, y, trials=1, folds=2, metric="f1_macro", **options)
+    model = rebuilt(handle, X, y, sample_weight=weights)
+    np.testing.assert_allclose(model.predict_proba(X), handle.best_model.predict_proba(X), rtol=1e-5)
+    assert text or handle.best_model.feature_importances_.shape == (3,)
