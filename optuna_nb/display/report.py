@@ -6,6 +6,7 @@ No script, no widget, nothing fetched: one ``text/html`` with inline SVG, and a
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import importance, objectives, parts, style, wording
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 60_000
 _PLANE = 2  # objectives; of more, each pair has a chart, and these are too much for a saved page
 
-_HINT = "Saved while the study was at work. To see where it is now: %tune show {name}"
+_HINT = (
+    "As of {time}, while the study was at work. Running its cell again goes on with it; "
+    "to see where it is now: %tune show {name}"
+)
 
 
 def bundle(snapshot: StudySnapshot, *, panel_id: str = "") -> dict[str, str]:
@@ -51,15 +55,22 @@ def plain(name: str) -> str:
     return f"<Study {name!r}>"
 
 
+def _hint(snapshot: StudySnapshot) -> str:
+    """Say of a study at work as of when the page is, in local time, and what to do; of any other, nothing."""
+    if not snapshot.state.is_active:
+        return ""
+    now = datetime.now().astimezone()
+    return _HINT.format(time=f"{now:%Y-%m-%d %H:%M}", name=wording.clip_middle(snapshot.name, 60))
+
+
 def html(snapshot: StudySnapshot) -> str:
     """Return the static page of a study; see ``bundle``."""
-    hint = _HINT.format(name=wording.clip_middle(snapshot.name, 60)) if snapshot.state.is_active else ""
     failed = snapshot.state == snapshot.state.FAILED
     top = (
         parts.header(snapshot)
         + parts.progress(snapshot)
         + parts.note(snapshot.note, wrong=failed)
-        + parts.note(hint)
+        + parts.note(_hint(snapshot))
         + parts.charts(snapshot)
         + (objectives.charts(snapshot) if len(snapshot.directions) == _PLANE else "")
         + _importance(snapshot)

@@ -3,6 +3,7 @@
 import re
 import sys
 import xml.etree.ElementTree as ET
+from datetime import datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -161,8 +162,14 @@ def test_a_rate_is_shown_only_while_the_study_runs(state):
     )
 
 
-def test_a_page_saved_in_mid_run_says_so():
-    assert "%tune show churn@1" in page(study(boosting(5))).text
+def test_a_page_saved_in_mid_run_says_as_of_when_it_is_and_what_goes_on():
+    before = datetime.now().astimezone()
+    text = page(study(boosting(5))).text
+    after = datetime.now().astimezone()
+    assert any(f"As of {when:%Y-%m-%d %H:%M}, while" in text for when in (before, after))
+    assert "Running its cell again goes on" in text
+    assert "%tune show churn@1" in text
+    assert "As of" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
     assert "%tune show churn@1" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
 
 
