@@ -1,7 +1,8 @@
 """The live panel of one study: shown in a cell, fed by a poller, static in the file.
 
 The output of the cell is the static page of that moment, and is replaced at each
-change of state, so a notebook that is saved at any time reads well anywhere. In
+change of state and once a minute, so a notebook that is saved at any time reads well
+anywhere, whether anybody sees the panel or not. In
 a page with a living kernel, ``live.js`` covers it with buttons and tabs. Where
 there is no notebook, a panel is one line of text.
 """
@@ -34,6 +35,7 @@ INTERVAL = 0.25  # seconds between two looks at a running study
 SLOW = 1.0  # at one that waits
 GRACE = 10.0  # seconds for a page to say that it sees the panel
 SEEN = 45.0  # a page that has not been heard for so long was closed
+KEEP = 60.0  # seconds after which the outputs of a study at work are replaced, if anything is new
 _SHARE = 20  # a repaint that takes t is not done again before 20 t have passed
 _OUTPUTS = 8
 
@@ -85,6 +87,8 @@ class Panel:
         self._grace_ends = 0.0
         self._next_head = self._next_body = 0.0
         self._body_waits = self._head_waits = False
+        self._kept: StudySnapshot | None = None  # what the outputs show
+        self._next_keep = 0.0
         self._saying = threading.Lock()  # around the outputs
         self._said_aside = False
         self._lost = False  # the study or file that is watched; there may be another of its name
@@ -164,9 +168,11 @@ class Panel:
         now = time.monotonic()
         if self._dirty:
             return 0.0
-        if not self._is_seen(now) or self._shown is None:
+        if self._shown is None:
             return None
         state = self._shown.state
+        if not self._is_seen(now):
+            return max(self._next_keep - now, SLOW) if state.is_active else None
         if self._body_waits or self._head_waits:
             due = [
                 t
@@ -196,11 +202,21 @@ class Panel:
         self._repaint(view, now, tab, news=snapshot is not None, dirty=dirty, at_once=dirty or changed)
         if csv:
             view.send_csv(trials.to_csv(now, self._choices), f"{_file_name(now.name)}.csv")
-        if before is not None and changed:
+        if before is None:
+            return
+        if changed or self._is_due(now):
             self._replace_outputs()
             self._said_aside = True
-            if self.notify and before.state.is_active and not now.state.is_active:
-                view.notice(f"{wording.clip_middle(now.name, 60)} {now.state}", textbar.line(now))
+        if changed and self.notify and before.state.is_active and not now.state.is_active:
+            view.notice(f"{wording.clip_middle(now.name, 60)} {now.state}", textbar.line(now))
+
+    def _is_due(self, now: StudySnapshot) -> bool:
+        """Tell whether the outputs show a moment of a study at work that has become old."""
+        clock = time.monotonic()
+        if not now.state.is_active or clock < self._next_keep:
+            return False
+        self._next_keep = clock + KEEP
+        return now is not self._kept
 
     def _repaint(
         self, view: LiveView, now: StudySnapshot, tab: str, *, news: bool, dirty: bool, at_once: bool
@@ -297,13 +313,18 @@ class Panel:
         with self._saying:
             view, shown = self._view, self._shown
             if view is not None and shown is not None:
+                self._keep(shown)
                 _replace(self._outputs, self._bundle(view, shown))
+
+    def _keep(self, snapshot: StudySnapshot) -> None:
+        self._kept, self._next_keep = snapshot, time.monotonic() + KEEP
 
     def _display(self, snapshot: StudySnapshot) -> None:
         """Put the page into the current cell."""
         assert self._view is not None  # noqa: S101 - show has made it
         self._grace_ends = time.monotonic() + GRACE
         self._view.model.notify = self.notify  # as this cell or an earlier one has asked for
+        self._keep(snapshot)
         handle = _publish(self._bundle(self._view, snapshot))
         if handle is not None:
             self._outputs = [*self._outputs, handle][-_OUTPUTS:]

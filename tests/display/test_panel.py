@@ -1,6 +1,7 @@
 """The panel in a real kernel, asked by a real client, as a front end would."""
 
 import ast
+import re
 import time
 
 import ipykernel
@@ -166,6 +167,29 @@ def test_a_panel_that_nobody_sees_still_ends_static(kernel):
     ends = [m for m in messages_for(kernel, 1) if m["msg_type"] == "update_display_data"]
     assert "Stopped" in ends[-1]["content"]["data"]["text/html"]
     kernel.run("p.close()")
+
+
+def pages_of_a_short_minute(folder, per_second, seen):
+    """Show a panel that takes half a second for a minute; return how far each replacement of its page is."""
+    with Kernel(folder) as kernel:
+        kernel.run(SETUP + "import optuna_nb.display.panel as module; module.KEEP = 0.5")
+        kernel.run(f"s = PlayedStudy(500, {per_second}); p = Panel(s.reader, s.verbs()); p.show()")
+        say(kernel, {"do": "seen", "page": "a", "value": seen})
+        said = [m["content"] for m in messages_for(kernel, 3.6) if m["msg_type"] == "update_display_data"]
+    return [int(re.search(r"(\d+) of 500 done", page["data"]["text/html"])[1]) for page in said]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_saved_output_of_a_long_run_is_never_older_than_a_minute(tmp_path, seen):
+    done = pages_of_a_short_minute(tmp_path, 20, seen)
+    assert 2 <= len(done) <= 7
+    assert done == sorted(set(done))
+    assert done[-1] > 20
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_saved_output_stays_as_it_is_while_nothing_is_new(tmp_path, seen):
+    assert len(pages_of_a_short_minute(tmp_path, 0, seen)) <= 1  # the first look may be news
 
 
 def test_a_panel_without_verbs_has_dead_buttons_that_say_why(kernel):
