@@ -388,6 +388,12 @@ def test_the_live_tab_says_what_became_of_the_study():
     assert render("live", study([], state=StudyState.FAILED)).text == "The study has failed"
 
 
+def test_the_live_tab_of_a_running_study_is_between_two_trials_where_none_is_in_flight():
+    assert render("live", study([])).text == "Just now the study is between two trials"
+    paused = render("live", study([], state=StudyState.PAUSED)).text
+    assert paused == "No trial is in flight: the study is paused"
+
+
 def test_the_log_shows_no_terminal_escape():
     text = render("log", study(boosting(9))).text
     assert "<b>hello</b>" in text

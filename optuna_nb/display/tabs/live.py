@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.display import labels, wording
 from optuna_nb.display.tabs.choices import quiet
+from optuna_nb.records import StudyState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,11 +23,10 @@ def render(snapshot: StudySnapshot, _source: Source, _choices: Choices) -> str:
     """List the trials in flight, and the workers of a cluster."""
     workers = "" if snapshot.cluster is None else _workers(snapshot.cluster, snapshot.live)
     if not snapshot.live:
-        return workers + quiet(
-            "No trial is in flight"
-            if snapshot.state.is_active
-            else f"The study {wording.state(snapshot.state)}"
-        )
+        if snapshot.state is StudyState.RUNNING:
+            return workers + quiet("Just now the study is between two trials")
+        none = "No trial is in flight: the" if snapshot.state.is_active else "The"
+        return workers + quiet(f"{none} study {wording.state(snapshot.state)}")
     runs = {n: w.name for w in (snapshot.cluster.workers if snapshot.cluster else ()) for n in w.trials}
     rows = "".join(_row(trial, runs.get(trial.number, "")) for trial in list(snapshot.live)[:_MOST])
     heads = _heads(
