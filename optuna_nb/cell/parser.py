@@ -117,5 +117,5 @@ def _without_comment(line: str) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give "; did you mean X?" for the nearest known word, or nothing."""
     bare = {it.lstrip("-"): it for it in known}  # dashes, which all flags have, make none of them nearer
-    nearest = difflib.get_close_matches(word.lower().lstrip("-"), bare, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(word.lower().lstrip("-"), bare, n=1, cutoff=0.6)
     return f"; did you mean {bare[nearest[0]]}?" if nearest else ""
