@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +14,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna_nb.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
 _RANGE = (2, 3)  # low, high, and perhaps "log"
+_RANGES = 'write (low, high), (low, high, "log") or a list of choices'
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Space:
         """Replace single parameters.
 
         Args:
-            given: Name to ``(low, high)``, ``(low, high, "log")``, a list of choices, a
+            given: Name to ``(low, high)``, ``(low, high, "log")``, a list, array or ``range`` of choices, a
                 distribution of Optuna's, one value to fix, or None to leave it to the library.
             fixed: Name to the value that it has.
 
@@ -124,7 +128,7 @@ class Space:
             if distribution is not None:
                 changed[name] = Param(name, distribution, None if old is None else old.when)
             elif value is not None:
-                held[name] = value
+                held[name] = _plain(value)
         for name, value in (fixed or {}).items():
             changed.pop(name, None)
             held[name] = value
@@ -148,28 +152,45 @@ def read_range(name: str, value: Any) -> BaseDistribution | None:
     """
     if isinstance(value, (FloatDistribution, IntDistribution, CategoricalDistribution)):
         return value
-    if isinstance(value, list):
-        if not value:
-            raise InvalidOptionError(
-                f"{name}: the list of choices is empty; give one value at least", code="NB604"
-            )
-        if odd := [it for it in value if not (it is None or isinstance(it, (bool, int, float, str)))]:
-            raise InvalidOptionError(
-                f"{name}: {odd[0]!r} cannot be a choice, only numbers, text, True, False and None can:"
-                " choose by a name in a %%tune cell",
-                code="NB604",
-            )
-        return CategoricalDistribution(value)
-    if not isinstance(value, tuple):
-        return None
-    numbers, log = value[:2], len(value) == max(_RANGE) and value[2] == "log"
-    good = len(value) in _RANGE and (len(value) == min(_RANGE) or log)
-    if not good or not all(isinstance(it, (int, float)) and not isinstance(it, bool) for it in numbers):
+    if isinstance(value, (list, range)) or (isinstance(value, np.ndarray) and value.ndim):
+        return _read_choices(name, list(value))
+    if isinstance(value, tuple):
+        return _read_ends(name, value)
+    if _is_many(value):
+        raise InvalidOptionError(f"{name}: a {type(value).__name__} is no range; {_RANGES}", code="NB604")
+    return None
+
+
+def _is_many(value: Any) -> bool:
+    """Tell whether a value stands for several, and not for a parameter: estimators may be counted, too."""
+    if isinstance(value, (str, bytes, Mapping, np.ndarray)) or hasattr(value, "get_params"):
+        return False
+    return isinstance(value, Iterable) or hasattr(value, "rvs")
+
+
+def _read_choices(name: str, given: list[Any]) -> CategoricalDistribution:
+    choices = [_plain(it) for it in given]
+    if not choices:
         raise InvalidOptionError(
-            f'{name}: {value!r} is no range; write (low, high), (low, high, "log") or a list of choices',
+            f"{name}: the list of choices is empty; give one value at least", code="NB604"
+        )
+    if odd := [it for it in choices if not (it is None or isinstance(it, (bool, int, float, str)))]:
+        raise InvalidOptionError(
+            f"{name}: {odd[0]!r} cannot be a choice, only numbers, text, True, False and None can:"
+            " choose by a name in a %%tune cell",
             code="NB604",
         )
+    return CategoricalDistribution(choices)
+
+
+def _read_ends(name: str, value: tuple[Any, ...]) -> BaseDistribution:
+    numbers, log = [_plain(it) for it in value[:2]], len(value) == max(_RANGE) and value[2] == "log"
+    good = len(value) in _RANGE and (len(value) == min(_RANGE) or log)
+    if not good or not all(isinstance(it, (int, float)) and not isinstance(it, bool) for it in numbers):
+        raise InvalidOptionError(f"{name}: {value!r} is no range; {_RANGES}", code="NB604")
     low, high = numbers
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InvalidOptionError(f"{name}: the range {value!r} has no end; give two numbers", code="NB604")
     if low > high or (log and low <= 0):
         raise InvalidOptionError(
             f"{name}: the range {value!r} is empty; put the lower number first{', above 0' if log else ''}",
@@ -178,6 +199,15 @@ def read_range(name: str, value: Any) -> BaseDistribution | None:
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log)
     return FloatDistribution(float(low), float(high), log=log)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number as Python has it, whatever it was: of numpy, or a fraction."""
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, Real) and not isinstance(value, (int, float)):
+        return float(value)
+    return value
 
 
 def ranges(

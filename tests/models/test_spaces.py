@@ -1,8 +1,14 @@
 """Search spaces as data."""
 
+from fractions import Fraction
+
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.stats import uniform
+from sklearn.ensemble import RandomForestClassifier
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.metrics import find_metric
@@ -69,6 +75,44 @@ def test_single_ranges_are_replaced_and_values_are_fixed(trial):
 def test_a_range_that_is_none_is_refused(value):
     with pytest.raises(InvalidOptionError, match="a: "):
         Space("x@1", ()).overridden({"a": value}, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        ((np.int64(2), np.int64(6)), IntDistribution(2, 6)),
+        ((np.float32(0.5), 1), FloatDistribution(0.5, 1.0)),
+        ((Fraction(1, 2), 2, "log"), FloatDistribution(0.5, 2.0, log=True)),
+        (range(2, 6), CategoricalDistribution([2, 3, 4, 5])),
+        (np.arange(2, 4), CategoricalDistribution([2, 3])),
+        (list(np.arange(2, 4)), CategoricalDistribution([2, 3])),
+        (np.array(["a", "b"]), CategoricalDistribution(["a", "b"])),
+        ([np.True_, None], CategoricalDistribution([True, None])),
+    ],
+)
+def test_numbers_of_numpy_and_ranges_of_python_are_understood(value, known):
+    assert Space("x@1", ()).overridden({"a": value}, None).params[0].distribution == known
+
+
+@pytest.mark.parametrize(
+    "value", [{2, 3}, uniform(0, 1), (it for it in (1, 2)), pd.Series([1, 2]), {"u": 1}.keys(), np.array([])]
+)
+def test_what_stands_for_several_values_and_is_no_range_is_refused_in_one_line(value):
+    with pytest.raises(InvalidOptionError, match=r"a: .*(is no range; write \(low, high\)|is empty; give)"):
+        Space("x@1", ()).overridden({"a": value}, None)
+
+
+@pytest.mark.parametrize("value", [(0, np.inf), (-np.inf, 1.0), (np.nan, 1.0)])
+def test_a_range_has_two_ends(value):
+    with pytest.raises(InvalidOptionError, match=r"a: the range .* has no end; give two numbers"):
+        Space("x@1", ()).overridden({"a": value}, None)
+
+
+@pytest.mark.parametrize(
+    "value", ["text", np.int64(3), 0.5, True, {"a": 1.0}, RandomForestClassifier(), np.array(3.0), len]
+)
+def test_a_single_value_stays_what_it_is(value):
+    assert Space("x@1", ()).overridden({"a": value}, None).fixed == {"a": value}
 
 
 @pytest.mark.parametrize(("model", "bins"), [("xgboost", "max_bin"), ("catboost", "border_count")])
