@@ -80,6 +80,11 @@ class StudyState(StrEnum):
         """Whether a kernel is at work on the study."""
         return self in _ACTIVE
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more trials will come unless somebody goes on with the study."""
+        return not self.is_active and self is not StudyState.NEW
+
 
 _ACTIVE = frozenset({StudyState.RUNNING, StudyState.PAUSED, StudyState.STOPPING})
 

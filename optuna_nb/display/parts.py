@@ -127,13 +127,11 @@ def note(text: str, *, wrong: bool = False) -> str:
 def charts(snapshot: StudySnapshot) -> str:
     """Draw the history, one chart per objective, of at most three."""
     several = len(snapshot.directions) > 1
-    return "".join(
-        svg.history(
-            figures.history(snapshot, index, label=wording.objective(snapshot, index)),
-            height=170 if several else 230,
-        )
-        for index in range(min(len(snapshot.directions), _CHARTS))
-    )
+    count = min(len(snapshot.directions), _CHARTS)
+    series = [figures.history(snapshot, i, label=wording.objective(snapshot, i)) for i in range(count)]
+    if snapshot.state.has_ended and not any(one.points for one in series):  # no room for what will not come
+        return f'<p class="onb-chart onb-quiet">{wording.none_completed(snapshot.state)}</p>'
+    return "".join(svg.history(one, height=170 if several else 230) for one in series)
 
 
 def best_table(snapshot: StudySnapshot, count: int = 10) -> str:

@@ -160,6 +160,11 @@ def state(now: StudyState) -> str:
     return _STATE_SAID.get(now, f"is {now}")
 
 
+def none_completed(now: StudyState) -> str:
+    """Say that no trial has completed, and whether one may still do so."""
+    return "No completed trial" + ("" if now.has_ended else " yet")
+
+
 def objective(snapshot: StudySnapshot, index: int) -> str:
     """Name one objective: by its metric, or by its number as Optuna's own figures do."""
     if len(snapshot.directions) > 1:

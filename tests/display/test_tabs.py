@@ -352,6 +352,21 @@ def test_the_panel_has_room_for_as_many_rows_as_there_will_be_from_the_beginning
     )
 
 
+@pytest.mark.parametrize("outcome", [TrialOutcome.FAILED, TrialOutcome.PRUNED])
+@pytest.mark.parametrize("tab", ["history", "parameters"])
+def test_a_study_that_ended_without_a_value_leaves_no_hole_and_promises_none(tab, outcome):
+    trials = [trial(n, outcome=outcome) for n in range(3)]
+    for state, is_over in (
+        (StudyState.FAILED, True),
+        (StudyState.COMPLETED, True),
+        (StudyState.RUNNING, False),
+    ):
+        html = TABS[tab][1](study(trials, state=state), PlayedStudy(1, 1).reader(), Choices())
+        assert "No completed trial" in html
+        assert ("No completed trial yet" in html) != is_over
+        assert not is_over or ("min-height" not in html and "--onb-rows" not in html)
+
+
 def test_two_objectives_show_front_and_hypervolume():
     made = study([trial(n, n / 9, (n - 9) ** 2 / 9) for n in range(20)], directions=("minimize", "minimize"))
     text = render("history", made).text

@@ -15,9 +15,9 @@ _ROWS = 8
 
 
 def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
-    """Draw the tab; a live one is from the beginning as high as the table will be."""
+    """Draw the tab; until the study ends, a live one is as high as the table will be."""
     table = parts.last_table(snapshot, _ROWS)
-    if choices.interactive:
+    if choices.interactive and not snapshot.state.has_ended:
         rows = min(_ROWS, max(snapshot.target or _ROWS, snapshot.done))
         table = f'<div class="onb-rows" style="--onb-rows:{rows}">{table}</div>'
     return parts.charts(snapshot) + objectives.charts(snapshot) + table

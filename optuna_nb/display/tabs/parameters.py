@@ -54,7 +54,7 @@ def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
     objective = min(max(choices.number("objective", 0), 0), len(names) - 1)
     trials = importance.sample(snapshot, objective)
     if not trials:
-        return quiet("No completed trial yet")
+        return quiet(wording.none_completed(snapshot.state))
     shares = importance.importances(trials, objective)
     order = [name for name, _ in shares] or list(dict.fromkeys(n for t in trials for n in t.params))
     if not order:

@@ -28,7 +28,7 @@ _LEFT = ' class="onb-text"'
 def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
     """Lay out the table."""
     if not snapshot.trials:
-        return quiet("No finished trial yet")
+        return quiet("No finished trial" + ("" if snapshot.state.has_ended else " yet"))
     names = param_names(snapshot)
     shown = [n for n in names[:_COLUMNS] if n not in choices.hidden]
     shown += [n for n in names[_COLUMNS:] if n in choices.shown]
