@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.rows import one_a_row, read_rows, read_weights, take_rows
+from optuna_nb.models.rows import read_groups, read_rows, read_weights, take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +137,7 @@ def read_problem(
     extra: dict[str, Any] = {
         "categorical": categorical,
         "weights": read_weights(sample_weight, len(target)),
-        "groups": one_a_row(groups, "groups", len(target)),
+        "groups": read_groups(groups, len(target)),
     }
     if kind == "regression":
         try:

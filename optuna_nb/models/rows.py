@@ -124,6 +124,28 @@ def one_a_row(values: Any, what: str, n_rows: int) -> NDArray[Any] | None:
     return array
 
 
+def read_groups(values: Any, n_rows: int) -> NDArray[Any] | None:
+    """Return one group a row, or None where there are none.
+
+    Raises:
+        InvalidOptionError: If one is missing, or they cannot be sorted.
+    """
+    array = one_a_row(values, "groups", n_rows)
+    if array is None:
+        return None
+    if missing := int(pd.isna(array).sum()):
+        raise InvalidOptionError(
+            f"groups is missing in {missing:,} rows: give each row a group, or drop these rows", code="NB603"
+        )
+    try:
+        np.unique(array)
+    except TypeError:
+        raise InvalidOptionError(
+            "groups mixes types: give it one, groups = pd.Series(groups).astype(str)", code="NB603"
+        ) from None
+    return array
+
+
 def read_weights(values: Any, n_rows: int) -> NDArray[np.float64] | None:
     """Return one weight a row, or None where there are none.
 

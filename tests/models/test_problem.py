@@ -108,6 +108,21 @@ def test_weights_are_numbers_from_0_on(weights):
         read_problem(X, [0, 1] * 20, sample_weight=weights)
 
 
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        ([1, None] * 20, "groups is missing in 20 rows: give each row a group"),
+        (pd.Series([1.0, np.nan] * 20), "groups is missing in 20 rows"),
+        (pd.array([1, pd.NA] * 20, dtype="Int64"), "groups is missing in 20 rows"),
+        (pd.Series([1, "a"] * 20), r"groups mixes types: give it one, groups = pd.Series\(groups\).astype"),
+        ([1, 2], "groups has 2 values for 40 rows"),
+    ],
+)
+def test_each_row_has_a_group_and_all_are_of_one_type(groups, says):
+    with pytest.raises(InvalidOptionError, match=says):
+        read_problem(X, [0, 1] * 20, groups=groups)
+
+
 def test_only_two_words_name_a_kind_of_problem():
     with pytest.raises(InvalidOptionError, match="classification or regression, not 'Regression'"):
         read_problem(X, [0, 1] * 20, task="Regression")
