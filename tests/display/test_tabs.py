@@ -291,6 +291,11 @@ def numbers(found):
             lambda t: bool(t.values) and t.values[0] >= 0.99 and t.params["booster"] == "dart",
         ),
         ("max_depth < none", lambda _: False),
+        (
+            "max_depth < 5 and booster = dart",
+            lambda t: t.params["max_depth"] < 5 and t.params["booster"] == "dart",
+        ),
+        ("roc_auc >= 0.99", lambda t: bool(t.values) and t.values[0] >= 0.99),
         ("number == 3", lambda t: t.number == 3),
         ("state == pruned", lambda t: t.outcome is TrialOutcome.PRUNED),
     ],
@@ -299,6 +304,19 @@ def test_the_filter_keeps_what_passes_every_condition(text, keeps):
     made = study(boosting(80))
     html = TABS["trials"][1](made, PlayedStudy(1, 1).reader(), chosen(filter=text, rows="500", sort="number"))
     assert numbers(html) == [t.number for t in made.trials if keeps(t)]
+
+
+def test_the_filter_says_which_column_there_is_not():
+    text = render("trials", study(boosting(9)), choices=chosen(filter="max_depth > 1, foo > 1")).text
+    columns = "trial, state, roc_auc, max_depth, learning_rate, subsample, booster, time"
+    assert f"There is no column foo; there are {columns}" in text
+    assert "0 of 9 trials" in text
+    for right in ("max_depth > 1", "gbtree", "value > 0.1 and seconds < 9"):
+        assert "There is no" not in render("trials", study(boosting(9)), choices=chosen(filter=right)).text
+    many = study([trial(0, 0.5, params={f"p{n}": n for n in range(500)}), trial(1, 0.5, params={"late": 1})])
+    text = render("trials", many, choices=chosen(filter="foo = 1")).text
+    assert "p8 and 493 more" in text
+    assert "There is no" not in render("trials", many, choices=chosen(filter="late = 1")).text
 
 
 def test_the_table_sorts_by_any_column_with_what_is_missing_at_the_end():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import math
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.display import labels, wording
+from optuna_nb.display import labels, parts, wording
+from optuna_nb.display.tabs import conditions
 from optuna_nb.display.tabs.choices import quiet, select
 from optuna_nb.records import cell_of_csv
 
@@ -32,11 +32,12 @@ def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
     names = param_names(snapshot)
     shown = [n for n in names[:_COLUMNS] if n not in choices.hidden]
     shown += [n for n in names[_COLUMNS:] if n in choices.shown]
-    trials = _sorted(_filtered(snapshot.trials, choices.text("filter")), choices.text("sort", "-number"))
+    trials = _sorted(conditions.filtered(snapshot, choices.text("filter")), choices.text("sort", "-number"))
     limit = int(choices.one_of("rows", _ROWS, _ROWS[0]))
     rows = trials[:limit]
     return (
         _tools(snapshot, choices, names, set(shown), len(trials))
+        + parts.note(conditions.trouble(snapshot, choices.text("filter"), names), wrong=True)
         + f'<div class="onb-scroll onb-tall" data-onb-key="trials" tabindex="0" role="region" '
         f'aria-label="Trials"><table class="onb-table"><thead><tr>{_heads(snapshot, shown, choices)}</tr>'
         f"</thead><tbody>{_body(snapshot, rows, shown)}</tbody></table></div>"
@@ -60,7 +61,7 @@ def to_csv(snapshot: StudySnapshot, choices: Choices) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(cell_of_csv(c) for c in ["number", "state", *labels, *names, "started", "seconds"])
-    trials = _filtered(snapshot.trials, choices.text("filter"))
+    trials = conditions.filtered(snapshot, choices.text("filter"))
     for t in _sorted(trials, choices.text("sort", "number")):
         values = [t.values[i] if i < len(t.values) else "" for i in range(len(labels))]
         params = [cell_of_csv(t.params.get(name, "")) for name in names]
@@ -154,9 +155,6 @@ def _where(trial: TrialView) -> str:
     return f", step {trial.last_step}" if trial.last_step is not None else ""
 
 
-# Sorting and filtering
-
-
 def _sorted(trials: Sequence[TrialView], sort: str) -> list[TrialView]:
     down, key = sort.startswith("-"), sort.removeprefix("-")
     if key == "number":
@@ -187,59 +185,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     return value if value is None or isinstance(value, (int, float, str)) else str(value)
-
-
-_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "!=": lambda a, b: a != b,
-    "==": lambda a, b: a == b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "=": lambda a, b: a == b,
-}
-
-
-def _filtered(trials: Sequence[TrialView], text: str) -> Sequence[TrialView]:
-    """Keep the trials that pass every condition: ``name < 3``, ``value >= 0.9``, or a word of theirs."""
-    conditions = [_condition(part.strip()) for part in text.split(",") if part.strip()]
-    if not conditions:
-        return trials
-    return [trial for trial in trials if all(passes(trial) for passes in conditions)]
-
-
-def _condition(text: str) -> Callable[[TrialView], bool]:
-    for sign, holds in _SIGNS.items():
-        name, found, wanted = (part.strip() for part in text.partition(sign))
-        if found and name:
-            return partial(_passes, name, wanted, holds)
-    word = text.lower()
-    return lambda t: (
-        word in str(t.outcome)
-        or word == str(t.number)
-        or any(word in str(value).lower() for value in t.params.values())
-    )
-
-
-def _passes(name: str, wanted: str, holds: Callable[[Any, Any], bool], trial: TrialView) -> bool:
-    return _compare(_field(trial, name), wanted, holds)
-
-
-def _field(trial: TrialView, name: str) -> Any:
-    if name in trial.params:
-        return trial.params[name]
-    if name in {"value", "score"}:
-        return trial.values[0] if trial.values else None
-    known = {"number": trial.number, "trial": trial.number, "state": str(trial.outcome)}
-    return known.get(name, trial.seconds if name in {"time", "seconds"} else None)
-
-
-def _compare(value: Any, wanted: str, holds: Callable[[Any, Any], bool]) -> bool:
-    if value is None:
-        return False
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            return holds(value, float(wanted))
-        except ValueError:
-            return False
-    return holds(str(value).lower(), wanted.lower())
