@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
+from pandas.api.types import is_numeric_dtype
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from optuna_nb.models.categories import Categories
 from optuna_nb.models.learner import CATEGORIES_IMPORT, Recipe
@@ -32,7 +34,9 @@ def find_recipe(model: str, problem: Problem) -> Recipe:
             return Recipe()
         form = _CATEGORIES[model]
         return Recipe((Categories(form),), (f"Categories({form!r})",), (CATEGORIES_IMPORT,))  # type: ignore[arg-type]
-    recipe = _scaled(problem) if model not in _TREES else _numbered() if problem.categorical else Recipe()
+    recipe = (
+        _scaled(problem) if model not in _TREES else _numbered(problem) if problem.categorical else Recipe()
+    )
     if all(_is_uniform(problem.X[name]) for name in problem.categorical):
         return recipe
     return Recipe(  # the encoders of scikit-learn take one type a column
@@ -50,19 +54,26 @@ def _is_uniform(column: pd.Series) -> bool:
     return len({type(it) for it in values if not (it is None or it != it)}) <= 1  # noqa: PLR0124 - NaN
 
 
-def _numbered() -> Recipe:
+def _numbered(problem: Problem) -> Recipe:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    step = make_column_transformer(
-        (encoder, make_column_selector(dtype_exclude="number")), remainder="passthrough"
-    )
+    rest, rest_code = "passthrough", '"passthrough"'
+    more: tuple[str, ...] = ()
+    if any(isinstance(it, ExtensionDtype) and is_numeric_dtype(it) for it in problem.X.dtypes):
+        rest = FunctionTransformer(
+            pd.DataFrame.astype, kw_args={"dtype": "float64"}
+        )  # Int64 has gaps of its own
+        rest_code = 'FunctionTransformer(pd.DataFrame.astype, kw_args={"dtype": "float64"})'
+        more = ("import pandas as pd", "from sklearn.preprocessing import FunctionTransformer")
+    step = make_column_transformer((encoder, make_column_selector(dtype_exclude="number")), remainder=rest)
     code = (
         'make_column_transformer((OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan), '
-        'make_column_selector(dtype_exclude="number")), remainder="passthrough")'
+        f'make_column_selector(dtype_exclude="number")), remainder={rest_code})'
     )
     imports = (
         "import numpy as np",
         "from sklearn.compose import make_column_selector, make_column_transformer",
         "from sklearn.preprocessing import OrdinalEncoder",
+        *more,
     )
     return Recipe((step,), (code,), imports)
 
@@ -106,6 +117,6 @@ def _scaled(problem: Problem) -> Recipe:
         "from sklearn.compose import make_column_selector, make_column_transformer",
         "from sklearn.impute import SimpleImputer",
         "from sklearn.pipeline import make_pipeline",
-        "from sklearn.preprocessing import OneHotEncoder, StandardScaler",
+        "from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler",
     )
     return Recipe((step,), (code,), imports)

@@ -253,6 +253,18 @@ def test_columns_of_text_may_mix_types_have_gaps_of_pandas_or_be_empty(tuned, te
     assert len(handle.best_model.predict(X)) == 200
 
 
+@pytest.mark.parametrize("kind", ["Int64", "Float64"])
+def test_a_forest_takes_numbers_with_gaps_of_pandas_beside_text_and_prints_their_code(tuned, texts, kind):
+    X, y = texts
+    X = X.assign(n=pd.array([1, None] * 100, dtype=kind))
+    handle = tuned("random_forest", X, y, **QUICK, fix={"n_estimators": 5})
+    names = {}
+    exec(handle.study.user_attrs["code"], names)  # noqa: S102 - it is what a reader would run
+    model = names["model"].fit(X, y)
+    assert np.array_equal(model.predict_proba(X), handle.best_model.predict_proba(X))
+    assert handle.best_model.predict(X.assign(n=1)).shape == (200,)
+
+
 def test_the_printed_code_says_that_rows_had_weights_and_writes_numbers_that_are_none(tuned, cancer):
     X, y = cancer
     model = XGBClassifier(missing=float("inf"))
