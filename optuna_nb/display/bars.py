@@ -40,4 +40,4 @@ def bars(shares: Sequence[tuple[str, float]], label: str, *, most: int = _BARS) 
         f'<tspan dx="5" font-weight="400" fill="{plane.TEXT}">how much of the rank of {escape(label)} each '
         f"parameter explains alone{more}</tspan></text> {''.join(parts)}"
     )
-    return plane.chart(body, _WIDTH, height, said=said, key="importance", font=11.5)
+    return plane.chart(body, _WIDTH, height, said=said, key="importance")

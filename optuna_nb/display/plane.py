@@ -21,12 +21,13 @@ POINT = "var(--onb-point,gray)"
 ACCENT = "var(--onb-accent,currentColor)"
 GRID = "var(--onb-grid,lightgray)"
 BAD = "var(--onb-failed,currentColor)"
+THIRD = 260  # width of a chart of which three stand beside each other, the least of a column of a grid
 _SMALL = 400  # charts up to this width stand in a grid
 _READABLE = 760  # pixels: a wide chart is never narrower
 _LETTER = 7.0  # width of a letter of a tick, in a broad font
 
 
-def chart(body: str, width: int, height: float, *, said: str, key: str, font: float = 11) -> str:
+def chart(body: str, width: int, height: float, *, said: str, key: str, font: float = 11.5) -> str:
     """Make one ``<svg>``; a wide one keeps its text readable where there is little room, and scrolls.
 
     Args:
@@ -51,7 +52,7 @@ class Plane:
 
     x_scale: Scale
     y_scale: Scale
-    width: int = 260
+    width: int = THIRD
     height: int = 170
     left: int = 46
     top: int = 24

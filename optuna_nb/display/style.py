@@ -66,7 +66,6 @@ _RULES = """
 .onb-chart { display:block; max-width:100%; height:auto; margin:14px 0 0; font-family:inherit }
 .onb-grid { display:grid; grid-template-columns:repeat(auto-fit,minmax(260px,1fr)); gap:4px 18px }
 .onb-pairs { grid-template-columns:repeat(auto-fit,minmax(min(360px,100%),1fr)) }
-.onb-grid svg { width:100% }
 .onb-tables { display:flex; flex-wrap:wrap; gap:14px 28px; margin-top:10px }
 .onb-scroll {
   overflow-x:auto; flex:0 1 auto; max-width:100%;

@@ -103,7 +103,9 @@ def _slices(subject: _Subject, choices: Choices) -> str:
         best = subject.best_with(name)
         picked += [best] if best is not None else []
         points = [(t.params[name], subject.value(t)) for t in picked]
-        drawing = plane.Plane(subject.scale(name, picked), values, 300 if len(shown) > 1 else 520, 180)
+        drawing = plane.Plane(
+            subject.scale(name, picked), values, plane.THIRD if len(shown) > 1 else 520, 180
+        )
         ring = "" if best is None else drawing.ring(*points[-1])
         said = f"Slice of {name} over {len(having)} trials"
         drawn.append(drawing.draw(drawing.dots(points) + ring, title=name, said=said))

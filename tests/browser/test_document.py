@@ -1,0 +1,33 @@
+"""The report of a study in Chromium: what the browser makes of its charts."""
+
+import pytest
+
+from display.example import PlayedStudy, boosting, study, trial
+from optuna_nb.display.document import document
+
+pytestmark = pytest.mark.browser
+
+SIZES = """svgs => [...new Set(svgs.map(svg => {
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return Math.round(10 * scale * parseFloat(svg.getAttribute("font-size"))) / 10;
+}))]"""
+
+
+@pytest.mark.parametrize("width", [1280, 600])
+@pytest.mark.parametrize(
+    "made",
+    [
+        study(boosting(60)),
+        study([trial(n, n / 9, -n, params={"x": n, "y": 1}) for n in range(9)], directions=("minimize",) * 2),
+    ],
+    ids=["one objective", "two objectives"],
+)
+def test_the_text_of_all_charts_is_drawn_at_one_size(browser, made, width):
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_content(document(made, PlayedStudy(40, 1e9).reader()))
+    small = page.locator(".onb-grid svg")
+    assert small.count() >= 2
+    assert small.evaluate_all(SIZES) == [11.5]
+    if width > 1000:
+        assert page.locator("svg.onb-chart").evaluate_all(SIZES) == [11.5]
+    page.close()
