@@ -63,7 +63,7 @@ def history(series: History, *, height: int = 230) -> str:
         *(_ticks(series.pruned, axes), _crosses(series.failed, axes)),
     ]
     key = f"history of {series.label}"
-    return chart("".join(body), _WIDTH, height, said=_describe(series), key=key, font=11.5)
+    return chart("".join(body), _WIDTH, height, said=_describe(series), key=key)
 
 
 def _describe(series: History) -> str:
@@ -82,12 +82,10 @@ def _grid(axes: _Axes) -> str:
             f'<text x="{_LEFT - 8}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">{text}</text> '
         )
     base = axes.height - _BOTTOM + 18
-    if axes.last > 0:
-        for number in sorted({round(v) for v in steps(0, axes.last, 6)}):
-            x = axes.x(number)
-            parts.append(
-                f'<text x="{x:.1f}" y="{base + 10}" text-anchor="middle" fill="{TEXT}">{number}</text> '
-            )
+    numbers = sorted({round(v) for v in steps(0, axes.last, 6)}) if axes.last > 0 else [0]
+    for number in numbers:
+        x = axes.x(number)
+        parts.append(f'<text x="{x:.1f}" y="{base + 10}" text-anchor="middle" fill="{TEXT}">{number}</text> ')
     return "".join(parts)
 
 

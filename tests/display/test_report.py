@@ -125,6 +125,11 @@ def test_the_drawing_is_well_formed(count):
     assert ("<svg" in html) == (count > 0)
 
 
+def test_the_history_of_a_single_trial_has_its_number_below():
+    html = report.bundle(study([trial(0, 0.5)]))["text/html"]
+    assert re.search(r'text-anchor="middle"[^>]*>0</text>', html)
+
+
 def test_a_study_of_equal_values_can_be_drawn():
     for value in (0.0, 1.0, -1e300, 1e-300, -sys.float_info.max, sys.float_info.max):
         html = report.bundle(study([trial(n, value) for n in range(5)]))["text/html"]
