@@ -24,6 +24,7 @@ BAD = "var(--onb-failed,currentColor)"
 THIRD = 260  # width of a chart of which three stand beside each other, the least of a column of a grid
 _SMALL = 400  # charts up to this width stand in a grid
 _READABLE = 760  # pixels: a wide chart is never narrower
+_GAP = 6  # between two texts below a chart
 _LETTER = 7.0  # width of a letter of a tick, in a broad font
 
 
@@ -83,17 +84,20 @@ class Plane:
             parts.append(
                 f'<text x="{self.left - 6}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">{short}</text> '
             )
-        free = -100.0
-        for place, text in self.x_scale.ticks(max(2, self.width // 80)):
+        free, limit = -100.0, 14
+        if self.x_scale.choices:  # all of them, if their names can be told apart in that room
+            room = (right - self.left) / len(self.x_scale.choices) - _GAP
+            limit = min(limit, max(6, int(room / _LETTER)))
+        for place, text in self.x_scale.ticks(max(4, self.width // 80)):
             x = self.left + (right - self.left) * place
-            short = wording.clip_middle(text, 14)
+            short = wording.clip_middle(text, limit)
             if x - len(short) * _LETTER / 2 < free:
                 continue
-            free = x + len(short) * _LETTER / 2 + 6
+            free = x + len(short) * _LETTER / 2 + _GAP
             shift = min(x, self.width - len(short) * _LETTER / 2)
             parts.append(
                 f'<text x="{shift:.1f}" y="{base + 15}" text-anchor="middle" fill="{TEXT}">'
-                f"{labels.svg(text, 14)}</text> "
+                f"{labels.svg(text, limit)}</text> "
             )
         if x_label:
             parts.append(

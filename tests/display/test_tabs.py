@@ -208,6 +208,11 @@ def test_choices_that_read_alike_have_a_place_each():
         assert html.count(f"<title>{name}</title>") == 3  # on the slice, the contour and the parallel axis
 
 
+def test_every_choice_of_a_slice_has_its_name_below():
+    kinds = ["convolution_of_three", "convolution_of_five", "pooling", "none"]
+    assert len(ticks_of_the_slice([kinds[n % 4] for n in range(40)], {})) == 4
+
+
 def test_more_choices_than_there_is_room_for_share_a_place():
     drawn = scale.scale_of([f"kind {n}" for n in range(30)])
     assert len(drawn.ticks()) == 13
@@ -261,7 +266,9 @@ def ticks_of_the_slice(params, log_params):
     """Return the numbers below the slice of the one parameter."""
     made = study([trial(n, n / 99, params={"lr": v}) for n, v in enumerate(params)], log_params=log_params)
     html = TABS["parameters"][1](made, PlayedStudy(1, 1).reader(), Choices(interactive=False))
-    return re.findall(r'text-anchor="middle"[^>]*>([^<]+)</text>', html.partition("Slices")[2])
+    return re.findall(
+        r'text-anchor="middle"[^>]*>(?:<title>.*?</title> )?([^<]+)</text>', html.partition("Slices")[2]
+    )
 
 
 def test_the_distribution_of_a_parameter_decides_whether_its_axis_is_logarithmic():

@@ -180,7 +180,7 @@ def _parallel(subject: _Subject) -> str:
     parts = []
     for index, (scale, name) in enumerate(zip(scales, [*names, subject.label], strict=True)):
         x = left + index * gap
-        ends = scale.ticks(3)
+        ends = scale.ticks(4)
         ticks = "".join(
             f'<text x="{x + 5:.0f}" y="{height - bottom - (height - top - bottom) * place + 3.5:.1f}"'
             f' fill="{plane.TEXT}" font-size="10" stroke="var(--onb-paper,white)" stroke-width="3"'
