@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from optuna.study import Study
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
     from optuna_nb.models.learner import FoldFit, Learner
     from optuna_nb.models.spaces import Space
@@ -109,11 +109,11 @@ class Evaluation:
         """
         learner = self.learner
         races = self._race and trial.user_attrs.get(SETTING) != LIBRARY_DEFAULTS  # all gains are over these
-        rivals = ask_study(
-            trial.study, enter, self.about, len(learner.folds), learner.metric.sign if races else None
+        rivals, flattery = ask_study(
+            trial.study, enter_race, self.about, len(learner.folds), learner.metric.sign if races else None
         )
         params = self.params_of(trial.user_attrs, self.space.suggest(trial))
-        fits, raced = self._run_folds(trial, params, rivals)
+        fits, raced = self._run_folds(trial, params, rivals, flattery)
         honest = self._honest(fits, raced)
         if fits[0].rounds is not None:
             trial.set_user_attr(FOLD_ROUNDS, [fit.rounds for fit in fits])
@@ -132,7 +132,7 @@ class Evaluation:
         return dict(suggested)
 
     def _run_folds(
-        self, trial: Trial, params: Mapping[str, Any], rivals: NDArray[np.float64]
+        self, trial: Trial, params: Mapping[str, Any], rivals: NDArray[np.float64], flattery: float
     ) -> tuple[list[FoldFit], list[float]]:
         sign = self.learner.metric.sign
         loss = None if len(rivals) == 0 else racing.limit_of_first(rivals)
@@ -153,7 +153,7 @@ class Evaluation:
                 losses.append(sign * score)
                 so_far = np.array(losses)
                 if len(self.learner.folds) > 1:
-                    trial.report(sign * racing.expected(so_far, rivals), len(losses))
+                    trial.report(sign * (racing.expected(so_far, rivals) + flattery), len(losses))
                 if fitted.gave_up or racing.is_hopeless(so_far, rivals):
                     trial.set_user_attr(RACED, [sign * loss for loss in losses])
                     count = len(self.learner.folds)
@@ -218,11 +218,29 @@ def enter(study: Study, about: Mapping[str, Any], folds: int, sign: float | None
         study.set_user_attr(STUDY, dict(about))
     if sign is None:
         return np.empty((0, folds))
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    rows = [it.user_attrs[RACED] for it in done if len(it.user_attrs.get(RACED, ())) == folds]
+    rows = [it.user_attrs[RACED] for it in _finished(study, folds)]
     losses = sign * np.array(rows, dtype=np.float64).reshape(-1, folds)
     best: NDArray[np.float64] = losses[np.argsort(losses.mean(axis=1), kind="stable")[: racing.RIVALS]]
     return best
+
+
+def enter_race(
+    study: Study, about: Mapping[str, Any], folds: int, sign: float | None
+) -> tuple[NDArray[np.float64], float]:
+    """Do what :func:`enter` does, and tell by how much the losses of the best trial are flattered, too.
+
+    What a trial reports is raised by that: one that is hopeless is never shown as better than the best.
+    """
+    rivals = enter(study, about, folds, sign)
+    if sign is None or len(rivals) == 0:
+        return rivals, 0.0
+    best = next(it for it in _finished(study, folds) if it.user_attrs[RACED] == (sign * rivals[0]).tolist())
+    return rivals, sign * float(best.values[0]) - float(rivals[0].mean())
+
+
+def _finished(study: Study, folds: int) -> list[FrozenTrial]:
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [it for it in done if len(it.user_attrs.get(RACED, ())) == folds]
 
 
 def common_rounds(fits: Sequence[FoldFit]) -> int:
