@@ -13,8 +13,8 @@ from optuna.distributions import distribution_to_json
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.catalogue import find_model, make_learner
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
-from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, make_folds, split_holdout
-from optuna_nb.models.metrics import find_metric
+from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, describe_holdout, make_folds, split_holdout
+from optuna_nb.models.metrics import find_metric, task_of_metric
 from optuna_nb.models.problem import read_problem
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES, SklearnLearner
 from optuna_nb.models.spaces import Space, names
@@ -95,13 +95,12 @@ def prepare(options: AutotuneOptions) -> Prepared:
         raise InvalidOptionError(f"fold_jobs={options.fold_jobs!r}: give 1 or more", code="NB605")
     model = find_model(options.model)
     X, y = _rows(options)
-    problem = read_problem(
-        X, y, sample_weight=options.sample_weight, groups=options.groups, task=options.problem or model.task
-    )
+    task = options.problem or model.task or task_of_metric(options.metric)
+    problem = read_problem(X, y, sample_weight=options.sample_weight, groups=options.groups, task=task)
     apart = np.empty(0, dtype=np.intp)
     everything = problem
     if options.holdout:
-        kept, apart = split_holdout(problem, options.holdout, options.seed)
+        kept, apart = split_holdout(problem, options.holdout, options.seed, options.cv)
         problem = problem.take(kept)
     asked = options.metric
     if asked is None and problem.is_classification and model.name in WITHOUT_PROBABILITIES:
@@ -149,7 +148,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
 
     lines = [everything.describe(), f"metric {metric.name}, to {metric.direction}; {splits}"]
     if len(apart):
-        lines.append(f"{len(apart):,} rows are held out and looked at once, at the end")
+        lines.append(describe_holdout(apart, everything.n_rows))
     objective = Objective(
         evaluation,
         _code(options, learner, space, metric.name),

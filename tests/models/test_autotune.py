@@ -17,7 +17,7 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, roc_auc_score
-from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, StratifiedKFold, TimeSeriesSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -691,3 +691,22 @@ def test_a_target_may_be_a_column_that_is_called_by_a_number(cancer, target):
     frame.columns = range(5)
     found = prepare(AutotuneOptions(model="logistic", data=frame, target=target)).found
     assert "binary classification: 569 rows x 4 columns" in found
+
+
+def test_a_metric_of_numbers_makes_a_problem_of_few_whole_numbers_a_regression(tuned):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(120, 3))
+    ratings = (np.clip(np.round(X[:, 0]), -2, 2) * 10 + 50).astype(int)  # 30, 40, ..., 70
+    handle = tuned("ridge", X, ratings, trials=2, folds=3, metric="rmse")
+    assert handle.best_model.predict(X).dtype.kind == "f"
+    assert 2 < handle.best_value < 10  # in the units of the ratings
+
+
+def test_the_holdout_of_folds_that_look_ahead_are_the_last_rows(tuned):
+    X, y = np.arange(120.0).reshape(-1, 1), np.arange(120.0)
+    options = {"metric": "mae", "cv": TimeSeriesSplit(3), "holdout": 0.25}
+    assert (
+        "the last 30 rows are held out" in prepare(AutotuneOptions(model="ridge", X=X, y=y, **options)).found
+    )
+    handle = tuned("random_forest", X, y, trials=1, **options)
+    assert handle.study.user_attrs["holdout"]["score"] > 10  # a forest cannot go on beyond what it has seen
