@@ -35,18 +35,12 @@ def base_name(name: str) -> str:
 
 def cell_of_csv(value: Any) -> Any:
     """Put a quote before a text that a spreadsheet would take for a formula."""
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def thinned(points: Sequence[tuple[int, float]], limit: int) -> list[tuple[int, float]]:
-    """Leave out points, but keep the lowest and the highest of every stretch.
-
-    The first and the last point are kept too, so that the extremes and the ends
-    of the drawn series are those of the full one.
+    """Leave out points, but keep both ends, and the lowest and the highest of every stretch.
 
     Args:
         points: In the order of their numbers.
