@@ -58,7 +58,7 @@ def test_a_plot_is_one_plotly_figure(kernel):
     wrong = kernel.run("%tune plot slcie churn", check=False)
     assert "did you mean slice?" in wrong.error + wrong.stderr
     wrong = kernel.run("%tune plot pareto churn", check=False)
-    assert "does not fit churn@1" in wrong.error + wrong.stderr
+    assert "is for two or three directions, and churn@1 has 1" in wrong.error + wrong.stderr
 
 
 def test_the_report_is_a_page_of_its_own(kernel, tmp_path):
