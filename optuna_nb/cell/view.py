@@ -13,11 +13,12 @@ from optuna_nb.records import Verbs, base_name
 from optuna_nb.storage.reader import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from IPython.display import DisplayHandle
 
     from optuna_nb.models.comparison import Comparison
+    from optuna_nb.records import StudySnapshot
     from optuna_nb.tuning.handle import StudyHandle
 
 _LOOK_SECONDS = 0.3
@@ -104,16 +105,8 @@ def wait(handle: StudyHandle) -> None:
         WaitInterruptedError: the user interrupted; the tuning goes on.
         ObjectiveError: the tuning failed.
     """
-    line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
-    show_line = textbar.line if _in_kernel() else textbar.bar
-    name = base_name(handle.name)
-    try:
-        handle.wait(progress=lambda snapshot: line.update(show_line(snapshot)))
-    except KeyboardInterrupt:
-        msg = f"Interrupted the wait: tuning goes on in the background; `%tune stop {name}` ends it."
-        raise WaitInterruptedError(msg) from None
-    finally:
-        line.end()
+    with _progress(f"`%tune stop {base_name(handle.name)}` ends it") as (line, update):
+        handle.wait(progress=update)
     snapshot = handle.snapshot()
     line.last("\n".join(filter(None, (textbar.line(snapshot), snapshot.note))))
     if (panel := _panels.get((handle.storage, handle.study_name))) is not None:
@@ -127,16 +120,26 @@ def wait_for_all(comparison: Comparison) -> None:
         WaitInterruptedError: the user interrupted; the tuning goes on.
         ObjectiveError: all models failed.
     """
-    line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
-    show_line = textbar.line if _in_kernel() else textbar.bar
-    try:
+    with _progress("`%tune stop NAME` ends a study") as (_, update):
         while comparison.is_running:
             with contextlib.suppress(TimeoutError):
                 comparison.wait(_LOOK_SECONDS)
             if (handle := comparison.current) is not None:
-                line.update(show_line(handle.snapshot()))
+                update(handle.snapshot())
+    comparison.wait()  # it may have failed before the first look
+
+
+@contextlib.contextmanager
+def _progress(
+    stops: str,
+) -> Iterator[tuple[_NotebookLine | _TerminalLine, Callable[[StudySnapshot], None]]]:
+    """Give a line of progress, and what updates it; an interrupt ends the wait alone."""
+    line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
+    show_line = textbar.line if _in_kernel() else textbar.bar
+    try:
+        yield line, lambda snapshot: line.update(show_line(snapshot))
     except KeyboardInterrupt:
-        msg = "Interrupted the wait: tuning goes on in the background; `%tune stop NAME` ends a study."
+        msg = f"Interrupted the wait: tuning goes on in the background; {stops}."
         raise WaitInterruptedError(msg) from None
     finally:
         line.end()
