@@ -138,13 +138,19 @@ def test_the_study_of_a_killed_owner_is_free_at_once(nursery, path):
     assert heir.hear() == [0, 1]
 
 
-def test_an_owner_in_another_container_of_this_machine_is_asked_by_its_heartbeat(storage, path):
+def owned_in_another_container(storage):
+    """Make a study whose owner only its heartbeat can tell alive."""
     study = optuna.create_study(storage=storage, study_name="s")
     storage.acquire(study._study_id)
     node, boot, _ = lease.host_name().split(" ")
     storage.database.connection.execute(
         "UPDATE study_status SET host = ?, pid = 1", (f"{node} {boot} pid:[1]",)
     )
+    return study
+
+
+def test_an_owner_in_another_container_of_this_machine_is_asked_by_its_heartbeat(storage, path):
+    study = owned_in_another_container(storage)
     ended = threading.Event()
 
     def beat():
@@ -167,12 +173,7 @@ def test_an_owner_in_another_container_of_this_machine_is_asked_by_its_heartbeat
 
 
 def test_a_study_that_is_deleted_while_its_owner_is_watched_is_not_found(storage, path):
-    study = optuna.create_study(storage=storage, study_name="s")
-    storage.acquire(study._study_id)
-    node, boot, _ = lease.host_name().split(" ")
-    storage.database.connection.execute(
-        "UPDATE study_status SET host = ?, pid = 1", (f"{node} {boot} pid:[1]",)
-    )
+    study = owned_in_another_container(storage)
     with closing(StudyStorage(f"sqlite:///{path}")) as other:
         gone = threading.Timer(0.1, lambda: storage.database.connection.execute("DELETE FROM study_status"))
         gone.start()
