@@ -85,6 +85,7 @@ def make_folds(
             "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
         )
     _check_classes(problem, made)
+    _check_groups(problem, made, cv)
     return made, _describe(splitter, made, problem.n_rows)
 
 
@@ -98,6 +99,21 @@ def _check_classes(problem: Problem, folds: Sequence[Fold]) -> None:
             raise InvalidOptionError(
                 f"fold {number} of {len(folds)} learns from one class only, {known.tolist()[0]!r}: take fewer"
                 " folds, or others",
+                code="NB605",
+            )
+
+
+def _check_groups(problem: Problem, folds: Sequence[Fold], cv: Any) -> None:
+    """Refuse folds that learn from a group that they are scored on, as splitters do that ignore groups."""
+    if problem.groups is None:
+        return
+    groups = np.asarray(problem.groups)
+    for fold in folds:
+        parted = np.intersect1d(groups[fold.train], groups[fold.score])
+        if len(parted):
+            raise InvalidOptionError(
+                f"{type(cv).__name__} puts rows of group {parted.tolist()[0]!r} on both sides of a split:"
+                " take one that keeps groups together, as GroupKFold, or leave --groups out",
                 code="NB605",
             )
 

@@ -120,6 +120,16 @@ def test_folds_that_look_ahead_have_a_holdout_that_does_so_too(cv):
     assert describe_holdout(held, 120) == "the last 24 rows are held out and looked at once, at the end"
 
 
+@pytest.mark.parametrize(
+    "cv", [KFold(4, shuffle=True, random_state=1), [(np.arange(70), np.arange(70, 120))]]
+)
+@pytest.mark.filterwarnings("ignore:The groups parameter is ignored")
+def test_folds_that_part_a_group_are_refused_with_the_group(cv):
+    problem = read_problem(X, Y, groups=np.repeat([f"g{k}" for k in range(8)], 15))
+    with pytest.raises(InvalidOptionError, match=r"rows of group 'g\d' on both sides .* as GroupKFold"):
+        make_folds(problem, cv)
+
+
 @pytest.mark.parametrize("cv", [None, 5, 0.2, KFold(4), Before(turned=True), TimeSeriesSplit(500)])
 def test_other_folds_have_a_holdout_from_anywhere(cv):
     kept, held = split_holdout(read_problem(X, Y), 0.2, 1, cv)
