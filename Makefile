@@ -9,7 +9,7 @@ help:  ## Say what there is
 
 install:  ## Make .venv with everything in it
 	python3 -m venv .venv
-	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,docs,dev]"
+	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,samplers,docs,dev]"
 
 test:  ## The quick tests, two at a time, some minutes
 	$(PYTHON) -m pytest -n 2 --dist worksteal

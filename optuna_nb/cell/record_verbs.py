@@ -50,7 +50,9 @@ def runs(given: argparse.Namespace) -> Any:
 
 def add_compare_flags(parser: LineParser) -> None:
     """Take the runs of ``%tune compare``."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="a study, or the id of a run or its beginning")
+    add = parser.add_argument
+    add("runs", nargs="*", metavar="RUN", help="a study, or the id of a run or its beginning")
+    add("--alike", action="store_true", help="also what is alike in all of them")
 
 
 def compare(given: argparse.Namespace) -> Any:
@@ -59,8 +61,13 @@ def compare(given: argparse.Namespace) -> Any:
         msg = "name two runs or more, as `%tune compare churn@1 churn@2`; `%tune runs` shows their ids"
         raise InvalidOptionError(msg, code="NB108")
     from optuna_nb.cell import questions
+    from optuna_nb.storage.questions import that_differ
 
-    return questions.compare_runs(*given.runs, storage=given.storage)
+    whole = questions.compare_runs(*given.runs, storage=given.storage)
+    if given.alike:
+        return whole
+    print("what is alike is left out; --alike shows it, too")  # noqa: T201
+    return that_differ(whole)
 
 
 def add_delete_flags(parser: LineParser) -> None:

@@ -281,6 +281,12 @@ def side_by_side(frame: pd.DataFrame, ids: Sequence[UUID], names: Sequence[str])
     )
 
 
+def that_differ(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows in which two columns have not the same; a gap is the same as a gap."""
+    texts = frame.map(repr)
+    return frame[texts.ne(texts.iloc[:, 0], axis="index").any(axis="columns")]
+
+
 def _newest(condition: sqlalchemy.ColumnElement[bool]) -> Select[UUID]:
     return select(TuningRun.id).where(condition).order_by(TuningRun.created_at.desc()).limit(1)
 

@@ -107,6 +107,9 @@ def test_runs_are_filtered_and_the_sql_is_printed(run):
     assert list(run.result["model_type"]) == ["A", "B"]
     run("%tune compare one two")
     assert list(run.result.loc["model_type"]) == ["A", "B"]
+    assert "n_iterations" not in run.result.index  # 2 trials each
+    run("%tune compare one two --alike")
+    assert list(run.result.loc["n_iterations"]) == [2, 2]
     assert "name two runs or more" in run("%tune compare one")
     run(f"%%tune one --more 1 --wait -q\n{CELL}")
     run("%tune runs --parents one")
