@@ -3,7 +3,9 @@
 Each parameter alone is asked how much of the variance of the *rank* of the value
 its bins explain (epsilon squared of a one-way analysis of variance, so that a
 parameter without influence gets about zero however many bins it has). Ranks,
-as one diverged trial would else decide all. Interactions are not seen: for
+as one diverged trial would else decide all. A parameter that only some trials
+have is asked among these, and explains so much less of the variance of all: that
+it is there at all is what another one decided. Interactions are not seen: for
 these there is ``%tune plot param_importances``.
 """
 
@@ -57,13 +59,19 @@ def importances(trials: Sequence[TrialView], objective: int = 0) -> list[tuple[s
     total = float((ranks**2).sum())
     if total == 0:
         return []
-    params = [dict(trial.params.items()) for trial in trials]
-    names = list(dict.fromkeys(name for row in params for name in row))
-    shares = [(name, _share([row.get(name) for row in params], ranks, total)) for name in names]
+    columns: dict[str, tuple[list[int], list[object]]] = {}
+    for row, trial in enumerate(trials):
+        for name, value in trial.params.items():
+            rows, column = columns.setdefault(name, ([], []))
+            rows.append(row)
+            column.append(value)
+    shares = [(name, _explained(column, ranks[rows]) / total) for name, (rows, column) in columns.items()]
     return sorted(shares, key=lambda pair: -pair[1])
 
 
-def _share(column: list[object], ranks: np.ndarray, total: float) -> float:
+def _explained(column: list[object], ranks: np.ndarray) -> float:
+    """Return how much of the squared distances of the ranks from their mean the bins explain."""
+    ranks = ranks - ranks.mean()
     groups = _bins(column)
     count = np.bincount(groups)
     sums = np.bincount(groups, weights=ranks)
@@ -72,8 +80,8 @@ def _share(column: list[object], ranks: np.ndarray, total: float) -> float:
     if bins < 2 or bins >= len(ranks):  # noqa: PLR2004 - one bin, or one trial a bin, explains nothing
         return 0.0
     between = float((sums[used] ** 2 / count[used]).sum())
-    within = (total - between) / (len(ranks) - bins)
-    return max(0.0, (between - (bins - 1) * within) / total)
+    within = (float((ranks**2).sum()) - between) / (len(ranks) - bins)
+    return max(0.0, between - (bins - 1) * within)
 
 
 def _bins(column: list[object]) -> np.ndarray:

@@ -159,6 +159,29 @@ def test_a_choice_that_matters_is_found_among_texts():
     assert importance.importances(trials)[0][0] == "kind"
 
 
+def test_noise_that_only_one_branch_has_does_not_matter_and_what_chose_the_branch_does():
+    params = [
+        {"kind": "a"} if n % 2 else {"kind": "b", "noise": n * 7919 % 211 / 211, "depth": n % 7}
+        for n in range(200)
+    ]
+    trials = [trial(n, n % 2 + (n * 31 % 97) / 999, params=p) for n, p in enumerate(params)]
+    shares = dict(importance.importances(trials))
+    assert shares["kind"] > 0.7
+    assert max(shares["noise"], shares["depth"]) < 0.05
+
+
+def test_a_parameter_of_one_branch_explains_no_more_than_the_branch_varies():
+    params = [{"deep": n / 200} if n < 50 else {"wide": n / 200} for n in range(200)]
+    values = [n / 50 if n < 50 else n * 7919 % 199 / 199 for n in range(200)]
+    shares = dict(
+        importance.importances(
+            [trial(n, v, params=p) for n, (v, p) in enumerate(zip(values, params, strict=True))]
+        )
+    )
+    assert 0.1 < shares["deep"] < 0.3  # a quarter of the trials, and it decides them wholly
+    assert shares["wide"] < 0.1
+
+
 def test_equal_values_have_no_importance():
     assert importance.importances([trial(n, 1.0, params={"x": n}) for n in range(40)]) == []
 
@@ -324,6 +347,49 @@ def test_the_filter_says_which_column_there_is_not():
     text = render("trials", many, choices=chosen(filter="foo = 1")).text
     assert "p8 and 493 more" in text
     assert "There is no" not in render("trials", many, choices=chosen(filter="late = 1")).text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('kernel = "rbf"', [0, 2, 4, 6]),
+        ("kernel != 'rbf'", [1, 3, 5, 7]),
+        ('"rbf"', [0, 2, 4, 6]),
+        ('"C" > 5, kernel="a < b, c and d"', [7]),
+        ("depth = None", [0, 2, 4, 6]),
+        ("depth != None", [1, 3, 5, 7]),
+        ("infeasible", [4, 5, 6]),
+        ("state = infeasible", [4, 5, 6]),
+        ("complete, infeasible", [4, 5]),
+        ("feasible", [0, 1, 2, 3]),
+        ("state = feasible and C < 2", [0, 1]),
+        ("state != infeasible", [0, 1, 2, 3, 7]),
+        ("state = Complete", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_the_filter_takes_quotes_and_every_word_of_a_state(text, kept):
+    kernels = ["rbf", "linear"] * 3 + ["rbf", "a < b, c and d"]
+    params = [{"C": n, "kernel": kernel, "depth": n if n % 2 else None} for n, kernel in enumerate(kernels)]
+    trials = [trial(n, n / 9, params=params[n], feasible=n < 4) for n in range(6)]
+    trials.append(trial(6, outcome=TrialOutcome.PRUNED, params=params[6], feasible=False))
+    trials.append(trial(7, outcome=TrialOutcome.FAILED, params=params[7]))
+    choices = chosen(filter=text, sort="number")
+    html = TABS["trials"][1](study(trials), PlayedStudy(1, 1).reader(), choices)
+    assert numbers(html) == kept
+    assert "onb-wrong" not in html
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max_depth > abc", "abc is no number: max_depth > takes one"),
+        ("booster = gbtree and value >= 'high'", "high is no number: value >= takes one"),
+        ("max_depth >", "Nothing is no number: max_depth > takes one"),
+        ("state = done", "There is no state done; there are complete, pruned, failed, feasible, infeasible"),
+    ],
+)
+def test_the_filter_says_what_cannot_hold_for_any_trial(text, said):
+    assert said in render("trials", study(boosting(9)), choices=chosen(filter=text)).text
 
 
 def test_the_table_sorts_by_any_column_with_what_is_missing_at_the_end():
