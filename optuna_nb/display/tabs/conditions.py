@@ -1,33 +1,40 @@
-"""What a person writes to filter the table of trials: ``x < 0.5, state = pruned and value > 0.9``."""
+"""What a person writes to filter the table of trials: ``x < 0.5, state = pruned and kernel = "rbf"``."""
 
 from __future__ import annotations
 
+import operator
 import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optuna_nb.display import wording
+from optuna_nb.records import TrialOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from optuna_nb.records import StudySnapshot, TrialView
 
+    _Reader = Callable[[TrialView], Any]
+
 _NAMED = 12  # columns that are named to somebody who asked for another
-_BETWEEN = re.compile(r",|\sand\s", re.IGNORECASE)
+_QUOTED = r""""[^"]*"|'[^']*'"""
+_BETWEEN = re.compile(rf"(?<!\w)({_QUOTED})|,|\sand\s", re.IGNORECASE)
+_COMPARISON = re.compile(rf"({_QUOTED}|.+?)\s*(<=|>=|!=|==|<|>|=)\s*(.*)", re.DOTALL)
 _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "!=": lambda a, b: a != b,
-    "==": lambda a, b: a == b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "=": lambda a, b: a == b,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
 }
-_FIELDS: dict[str, Callable[[TrialView], Any]] = {
+_FEASIBLE, _INFEASIBLE = "feasible", "infeasible"
+_STATES = (*map(str, TrialOutcome), _FEASIBLE, _INFEASIBLE)
+_FIELDS: dict[str, _Reader] = {
     "trial": lambda t: t.number,
     "number": lambda t: t.number,
-    "state": lambda t: str(t.outcome),
     "time": lambda t: t.seconds,
     "seconds": lambda t: t.seconds,
 }
@@ -43,7 +50,7 @@ def filtered(snapshot: StudySnapshot, text: str) -> Sequence[TrialView]:
 
 
 def trouble(snapshot: StudySnapshot, text: str, params: Sequence[str]) -> str:
-    """Say in one line which column of a filter there is not; empty where there are all.
+    """Say in one line what of a filter cannot hold for any trial; empty where all can.
 
     Args:
         snapshot: The study.
@@ -51,32 +58,50 @@ def trouble(snapshot: StudySnapshot, text: str, params: Sequence[str]) -> str:
         params: The parameters that the table knows of.
     """
     labels = [wording.objective(snapshot, index) for index in range(len(snapshot.directions))]
-    known = {*_fields(snapshot), *params}
-    for part in _parts(text):
-        name, _, _ = _split(part)
-        if name and name not in known and not any(name in trial.params for trial in snapshot.trials):
+    fields = _fields(snapshot)
+    for name, sign, wanted in map(_split, _parts(text)):
+        column, words = wording.clip_middle(name, 40), wording.clip_middle(wanted, 40)
+        if name == "state" and wanted.lower() not in _STATES and not _has(snapshot, name):
+            return f"There is no state {words}; there are {', '.join(_STATES)}"
+        if name and name != "state" and _number(wanted) is None:
+            having = [trial.params[name] for trial in snapshot.trials if name in trial.params]
+            if all(map(_is_number, having)) if having else name in fields:
+                return f"{words or 'Nothing'} is no number: {column} {sign} takes one"
+        if name and name not in {"state", *fields, *params} and not _has(snapshot, name):
             listed = ["trial", "state", *labels, *params, "time"]
             there = ", ".join(wording.clip_middle(each, 24) for each in listed[:_NAMED])
             more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-            return f"There is no column {wording.clip_middle(name, 40)}; there are {there}{more}"
+            return f"There is no column {column}; there are {there}{more}"
     return ""
 
 
-def _parts(text: str) -> Iterable[str]:
-    return (part.strip() for part in _BETWEEN.split(text) if part.strip())
+def _has(snapshot: StudySnapshot, name: str) -> bool:
+    return any(name in trial.params for trial in snapshot.trials)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cut at each comma and each "and" that does not stand in quotes."""
+    begin = 0
+    for found in _BETWEEN.finditer(text):
+        if not found[1]:
+            yield from filter(None, [text[begin : found.start()].strip()])
+            begin = found.end()
+    yield from filter(None, [text[begin:].strip()])
 
 
 def _split(text: str) -> tuple[str, str, str]:
     """Return name, sign and wanted value of a comparison; no name and no sign of a mere word."""
-    for sign in _SIGNS:
-        name, found, wanted = (part.strip() for part in text.partition(sign))
-        if found and name:
-            return name, sign, wanted
-    return "", "", text
+    found = _COMPARISON.fullmatch(text)
+    return (_bare(found[1]), found[2], _bare(found[3])) if found else ("", "", _bare(text))
 
 
-def _fields(snapshot: StudySnapshot) -> dict[str, Callable[[TrialView], Any]]:
-    """Return how the columns that are no parameters are read, under each of their names."""
+def _bare(text: str) -> str:
+    """Take the quotes off."""
+    return text[1:-1] if re.fullmatch(_QUOTED, text) else text
+
+
+def _fields(snapshot: StudySnapshot) -> dict[str, _Reader]:
+    """Return how the columns of numbers that are no parameters are read, under each of their names."""
     values = {
         wording.objective(snapshot, index): partial(_value, index=index)
         for index in range(len(snapshot.directions))
@@ -88,35 +113,49 @@ def _value(trial: TrialView, index: int = 0) -> float | None:
     return trial.values[index] if index < len(trial.values) else None
 
 
-def _condition(text: str, fields: dict[str, Callable[[TrialView], Any]]) -> Callable[[TrialView], bool]:
+def _states(trial: TrialView) -> set[str]:
+    """Return the words for how a trial ended; one that did not complete is not called feasible."""
+    if not trial.feasible:
+        return {str(trial.outcome), _INFEASIBLE}
+    return {str(trial.outcome), *([_FEASIBLE] if trial.outcome is TrialOutcome.COMPLETE else [])}
+
+
+def _condition(text: str, fields: dict[str, _Reader]) -> Callable[[TrialView], bool]:
     name, sign, wanted = _split(text)
     if name:
-        return partial(_passes, name, fields.get(name), wanted, _SIGNS[sign])
-    word = text.lower()
+        return partial(_passes, name, fields.get(name), wanted, sign)
+    word = wanted.lower()
     return lambda t: (
         word in str(t.outcome)
+        or word in _states(t)
         or word == str(t.number)
         or any(word in str(value).lower() for value in t.params.values())
     )
 
 
-def _passes(
-    name: str,
-    field: Callable[[TrialView], Any] | None,
-    wanted: str,
-    holds: Callable[[Any, Any], bool],
-    trial: TrialView,
-) -> bool:
-    value = trial.params[name] if name in trial.params else field(trial) if field else None
-    return _compare(value, wanted, holds)
+def _passes(name: str, field: _Reader | None, wanted: str, sign: str, trial: TrialView) -> bool:
+    if name in trial.params:
+        return _compare(trial.params[name], wanted, sign)
+    if name == "state":
+        return sign in {"=", "==", "!="} and (wanted.lower() in _states(trial)) == (sign != "!=")
+    value = field(trial) if field else None
+    return value is not None and _compare(value, wanted, sign)
 
 
-def _compare(value: Any, wanted: str, holds: Callable[[Any, Any], bool]) -> bool:
-    if value is None:
-        return False
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            return holds(value, float(wanted))
-        except ValueError:
-            return False
-    return holds(str(value).lower(), wanted.lower())
+def _compare(value: Any, wanted: str, sign: str) -> bool:
+    """Compare as numbers where the value is one; with a text a number can only be unequal."""
+    if not _is_number(value):
+        return _SIGNS[sign](str(value).lower(), wanted.lower())
+    number = _number(wanted)
+    return sign == "!=" if number is None else _SIGNS[sign](value, number)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
