@@ -22,6 +22,7 @@ def run_line(shell: InteractiveShell, line: str, storage: str) -> None:
     # scikit-learn and its friends come only now that the line makes sense.
     from optuna_nb.cell import view
     from optuna_nb.cell.autotune import autotune
+    from optuna_nb.cell.comparison_table import ComparisonTable
     from optuna_nb.models.comparison import Comparison
 
     wait = bool(arguments.pop("wait"))
@@ -32,10 +33,11 @@ def run_line(shell: InteractiveShell, line: str, storage: str) -> None:
     if isinstance(result, Comparison):
         studies = ", ".join(options.name for _, options in result.entries.values())
         look = f"; {given.out}.table compares them" if given.out else ""
-        print(f"{result!r} begins, one study each: {studies}; `%tune show NAME` shows one{look}")  # noqa: T201
+        print(f"one study each: {studies}; `%tune show NAME` shows one{look}")  # noqa: T201
+        table = ComparisonTable(result) if view.in_kernel() and not given.quiet else None
         if wait:
             view.wait_for_all(result)
-            print(result.table.to_string(index=False))  # noqa: T201
+            table.update() if table is not None else print(result.table.to_string(index=False))  # noqa: T201
         return
     if result.note:
         print(result.note)  # noqa: T201

@@ -134,8 +134,8 @@ def _progress(
     stops: str,
 ) -> Iterator[tuple[_NotebookLine | _TerminalLine, Callable[[StudySnapshot], None]]]:
     """Give a line of progress, and what updates it; an interrupt ends the wait alone."""
-    line: _NotebookLine | _TerminalLine = _NotebookLine() if _in_kernel() else _TerminalLine()
-    show_line = textbar.line if _in_kernel() else textbar.bar
+    line: _NotebookLine | _TerminalLine = _NotebookLine() if in_kernel() else _TerminalLine()
+    show_line = textbar.line if in_kernel() else textbar.bar
     try:
         yield line, lambda snapshot: line.update(show_line(snapshot))
     except KeyboardInterrupt:
@@ -191,7 +191,8 @@ class _NotebookLine:
     last = update
 
 
-def _in_kernel() -> bool:
+def in_kernel() -> bool:
+    """Tell whether outputs can be replaced, as those of a notebook."""
     if "IPython" not in sys.modules:
         return False
     from IPython.core.getipython import get_ipython

@@ -112,3 +112,14 @@ def test_the_outputs_are_there_for_a_notebook_that_is_run_without_a_browser(kern
     assert final, result.displays
     assert final[-1]["text/plain"] == "<Study 'batch@1'>"
     assert "<script" not in final[-1]["text/html"]
+
+
+def test_the_table_of_a_comparison_is_kept_up_to_date_below_its_cell(kernel):
+    kernel.run("from sklearn.datasets import load_iris\nX, y = load_iris(return_X_y=True)")
+    cell = kernel.run("%autotune pair --model knn,logistic --folds 2 -X X -y y -n 8 -o pair")
+    later = kernel.run("pair.wait()\nimport time\ntime.sleep(2.5)")
+    first, last = cell.displays[0], [*later.displays, *kernel.late.displays][-1]
+
+    assert "Comparing knn, logistic" in first["text/plain"]
+    assert "Compared knn, logistic. Best: pair_" in last["text/plain"]
+    assert last["text/html"].count("<tr") == 3
