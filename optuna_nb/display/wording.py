@@ -167,15 +167,21 @@ def none_completed(now: StudyState) -> str:
 
 def objective(snapshot: StudySnapshot, index: int) -> str:
     """Name one objective: by its metric, or by its number as Optuna's own figures do."""
+    names = _metrics(snapshot)
     if len(snapshot.directions) > 1:
-        names = (snapshot.metric or "").split(",")
-        is_named = len(names) == len(snapshot.directions)
-        return clip_middle(names[index].strip(), 40) if is_named else f"objective {index}"
-    return clip_middle(snapshot.metric, 40) if snapshot.metric else "value"
+        return names[index] if names else f"objective {index}"
+    return names[0] if names else "value"
 
 
 def goal(snapshot: StudySnapshot) -> str:
-    """Say what is sought: "maximize roc_auc", "minimize, maximize"."""
-    if len(snapshot.directions) > 1:
+    """Say what is sought: "maximize roc_auc", "maximize accuracy, minimize seconds", "minimize, maximize"."""
+    if len(snapshot.directions) > 1 and not _metrics(snapshot):
         return ", ".join(snapshot.directions)
-    return f"{snapshot.directions[0]} {objective(snapshot, 0)}"
+    return ", ".join(f"{way} {objective(snapshot, index)}" for index, way in enumerate(snapshot.directions))
+
+
+def _metrics(snapshot: StudySnapshot) -> list[str]:
+    """Return the name of each objective; none where they are not all known."""
+    count = len(snapshot.directions)
+    names = (snapshot.metric or "").split(",") if count > 1 else [snapshot.metric or ""]
+    return [clip_middle(name.strip(), 40) for name in names] if len(names) == count and names[0] else []

@@ -104,6 +104,14 @@ def test_objectives_have_the_names_of_the_user_or_the_numbers_of_optuna():
     assert wording.objective(study([]), 0) == "roc_auc"
 
 
+def test_the_goal_names_each_objective_that_has_a_name():
+    two = study([], directions=("maximize", "minimize"), metric="accuracy, seconds")
+    assert wording.goal(two) == "maximize accuracy, minimize seconds"
+    assert wording.goal(replace(two, metric=None)) == "maximize, minimize"
+    assert wording.goal(study([])) == "maximize roc_auc"
+    assert wording.goal(study([], metric=None)) == "maximize value"
+
+
 def test_what_a_study_does_is_said_in_whole_words():
     assert {state.value: wording.state(state) for state in StudyState} == {
         "new": "has not begun",
