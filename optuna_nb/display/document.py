@@ -22,6 +22,7 @@ _PAGE = (
     "body{margin:0;background:#fff}@media(prefers-color-scheme:dark){body{background:#16181c}}"
     ".optuna-nb:has(.onb-page){max-width:none}.onb-page{max-width:900px;margin:0 auto;padding:24px 20px}"
     ".onb-page h2{font-size:15px;margin:28px 0 0;padding-top:10px;border-top:1px solid var(--onb-track)}"
+    ".onb-page h3{font-size:13.5px;margin:22px 0 0}"
 )
 
 
@@ -32,12 +33,8 @@ def document(snapshot: StudySnapshot, source: Source) -> str:
         snapshot: The study.
         source: Where what the tabs need beyond it is read.
     """
-    choices = Choices(interactive=False)
-    choices.set("rows", "500")
-    choices.set("sort", "value:0" if snapshot.directions[0] == "minimize" else "-value:0")
     sections = "".join(
-        f"<h2>{escape(catalogue.TABS[key][0])}</h2>{catalogue.TABS[key][1](snapshot, source, choices)}"
-        for key in _SECTIONS
+        f"<h2>{escape(catalogue.TABS[key][0])}</h2>{_section(key, snapshot, source)}" for key in _SECTIONS
     )
     failed = snapshot.state == snapshot.state.FAILED
     top = parts.header(snapshot) + parts.progress(snapshot) + parts.note(snapshot.note, wrong=failed)
@@ -47,6 +44,21 @@ def document(snapshot: StudySnapshot, source: Source) -> str:
         f"{_HEAD}<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
         f"<body>{parts.wrap(inner, snapshot.state)}</body></html>\n"
     )
+
+
+def _section(key: str, snapshot: StudySnapshot, source: Source) -> str:
+    """Make one tab as it looks where nobody can choose: of several objectives each has its parameters."""
+    choices = Choices(interactive=False)
+    choices.set("rows", "500")
+    choices.set("sort", "value:0" if snapshot.directions[0] == "minimize" else "-value:0")
+    render = catalogue.TABS[key][1]
+    if key != "parameters" or len(snapshot.directions) == 1 or not snapshot.trials:
+        return render(snapshot, source, choices)
+    drawn = ""
+    for index in range(len(snapshot.directions)):
+        choices.set("objective", str(index))
+        drawn += f"<h3>{escape(wording.objective(snapshot, index))}</h3>{render(snapshot, source, choices)}"
+    return drawn
 
 
 def study_in(page: str) -> str | None:

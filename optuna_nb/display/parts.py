@@ -63,18 +63,29 @@ def header(snapshot: StudySnapshot, *, gone: bool = False) -> str:
 
 def _facts(snapshot: StudySnapshot) -> str:
     """List the figures that are looked at most, the largest first."""
-    best = snapshot.best
     items = ""
     for index in range(min(len(snapshot.directions), _CHARTS)):
-        label = f"best {wording.objective(snapshot, index)}" + (
-            "" if best is None else f", trial {best.number}"
-        )
-        items += _fact(label, wording.number(figures.best_value(snapshot, index)), kind=' class="onb-main"')
+        best = figures.best_value(snapshot, index)
+        label = f"best {wording.objective(snapshot, index)}{_of_trial(snapshot, index, best)}"
+        items += _fact(label, wording.number(best), kind=' class="onb-main"')
     items += _fact("elapsed", wording.duration(snapshot.elapsed), clock="elapsed")
     if snapshot.state is StudyState.RUNNING:
         items += _fact("rate", wording.rate(snapshot.rate)) if snapshot.rate else ""
         items += _fact("time to go", wording.duration(snapshot.eta), clock="eta")
     return f'<div class="onb-facts">{items}</div>'
+
+
+def _of_trial(snapshot: StudySnapshot, objective: int, best: float | None) -> str:
+    """Name the trial of a best value: with several objectives each may be of another."""
+    if snapshot.best is not None:
+        return f", trial {snapshot.best.number}"
+    having = (
+        trial.number
+        for trial in snapshot.trials
+        if trial.outcome is TrialOutcome.COMPLETE and trial.feasible and best in trial.values[objective:][:1]
+    )
+    number = next(having, None)
+    return "" if number is None else f", trial {number}"
 
 
 def _fact(label: str, text: str, *, kind: str = "", clock: str = "") -> str:
@@ -129,7 +140,9 @@ def charts(snapshot: StudySnapshot) -> str:
     several = len(snapshot.directions) > 1
     count = min(len(snapshot.directions), _CHARTS)
     series = [figures.history(snapshot, i, label=wording.objective(snapshot, i)) for i in range(count)]
-    if snapshot.state.has_ended and not any(one.points for one in series):  # no room for what will not come
+    if not snapshot.state.is_active and not any(
+        one.points for one in series
+    ):  # no room for what will not come
         return f'<p class="onb-chart onb-quiet">{wording.none_completed(snapshot.state)}</p>'
     return "".join(svg.history(one, height=170 if several else 230) for one in series)
 

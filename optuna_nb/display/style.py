@@ -152,7 +152,7 @@ _LIVE = """
   .onb-live * { transition:none !important; animation:none !important }
 }
 .onb-said:not(:empty) { padding-top:8px }
-.onb-rows { min-height:calc(40px + 21.4px*var(--onb-rows)) }
+.onb-rows { max-width:100%; min-height:calc(40px + 21.4px*var(--onb-rows)) }
 """
 
 

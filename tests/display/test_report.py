@@ -160,6 +160,14 @@ def test_two_objectives_show_the_pareto_front_and_a_chart_each_and_of_both():
     assert made.tags.count("svg") == 4  # with the front and the hypervolume
 
 
+def test_each_best_value_of_several_objectives_names_its_trial():
+    fields = {"directions": ("maximize", "minimize"), "metric": "accuracy, seconds"}
+    made = page(study([trial(n, n / 8, 1 + n / 4) for n in range(9)], **fields))
+    assert "1 best accuracy, trial 8" in made.text
+    assert "1 best seconds, trial 0" in made.text
+    assert "best seconds, trial" not in page(study([], **fields)).text
+
+
 @pytest.mark.parametrize("state", StudyState)
 def test_a_rate_is_shown_only_while_the_study_runs(state):
     assert ("trials/s" in report.bundle(study(boosting(40), state=state))["text/html"]) == (

@@ -437,10 +437,17 @@ def test_a_column_can_be_left_out_and_another_taken_in():
 def test_the_panel_has_room_for_as_many_rows_as_there_will_be_from_the_beginning(target, rows):
     for done in (0, 1):
         html = TABS["history"][1](study(boosting(done), target=target), PlayedStudy(1, 1).reader(), Choices())
-        assert f"--onb-rows:{rows}" in html
+        assert html.count(f"--onb-rows:{rows}") == 2  # for each of the two tables
     assert "--onb-rows:" not in TABS["history"][1](
         study(boosting(1)), PlayedStudy(1, 1).reader(), Choices(interactive=False)
     )
+
+
+def test_a_study_that_nobody_works_on_has_no_room_for_what_may_never_come():
+    html = TABS["history"][1](study([], state=StudyState.NEW), PlayedStudy(1, 1).reader(), Choices())
+    assert "No completed trial yet" in html
+    assert "min-height" not in html
+    assert "--onb-rows" not in html
 
 
 @pytest.mark.parametrize("outcome", [TrialOutcome.FAILED, TrialOutcome.PRUNED])
@@ -463,6 +470,26 @@ def test_two_objectives_show_front_and_hypervolume():
     text = render("history", made).text
     assert "Pareto front" in text
     assert "Hypervolume" in text
+
+
+@pytest.mark.parametrize("interactive", [True, False])
+def test_the_history_lists_the_best_trials_beside_the_last(interactive):
+    made = study(boosting(40))
+    html = TABS["history"][1](made, PlayedStudy(1, 1).reader(), Choices(interactive=interactive))
+    best, last = (numbers(table) for table in re.findall(r"<table.*?</table>", html))
+    assert best[0] == made.best.number
+    assert last == list(range(39, 31, -1))
+    assert re.findall("<caption>(.*?)</caption>", html) == ["Best trials", "Last trials"]
+
+
+def test_the_report_lists_the_front_and_draws_the_parameters_of_each_objective():
+    trials = [trial(n, n / 40, n * n, params={"x": n * 7 % 40, "y": n % 3}) for n in range(40)]
+    made = study(trials, directions=("maximize", "minimize"), metric="accuracy, seconds")
+    page = document(made, PlayedStudy(40, 1e9).reader())
+    assert "<caption>Pareto front" in page
+    assert "how much of the rank of accuracy" in page
+    assert "how much of the rank of seconds" in page
+    assert "<h3>seconds</h3>" in page
 
 
 def test_runs_tell_what_they_resume_and_what_changed():

@@ -15,9 +15,10 @@ _ROWS = 8
 
 
 def render(snapshot: StudySnapshot, _source: Source, choices: Choices) -> str:
-    """Draw the tab; until the study ends, a live one is as high as the table will be."""
-    table = parts.last_table(snapshot, _ROWS)
-    if choices.interactive and not snapshot.state.has_ended:
+    """Draw the tab; as long as trials come, a live one is as high as the tables will be."""
+    tables = [parts.best_table(snapshot, _ROWS), parts.last_table(snapshot, _ROWS)]
+    if choices.interactive and snapshot.state.is_active:
         rows = min(_ROWS, max(snapshot.target or _ROWS, snapshot.done))
-        table = f'<div class="onb-rows" style="--onb-rows:{rows}">{table}</div>'
-    return parts.charts(snapshot) + objectives.charts(snapshot) + table
+        tables = [f'<div class="onb-rows" style="--onb-rows:{rows}">{table}</div>' for table in tables]
+    drawn = parts.charts(snapshot) + objectives.charts(snapshot)
+    return f'{drawn}<div class="onb-tables">{"".join(tables)}</div>' if any(tables) else drawn
