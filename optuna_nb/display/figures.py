@@ -33,20 +33,20 @@ _AT_MOST_BEYOND = 20  # one value in so many may lie beyond the scale
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The values of one objective by trial, and the best so far.
-
-    Values that are not finite are not drawn.
-    """
+    """The values of one objective by trial, and the best so far."""
 
     label: str
     direction: str
-    points: tuple[Point, ...]  # completed trials, thinned
+    points: tuple[Point, ...]  # completed trials with a finite value, thinned
     best: tuple[Point, ...]  # the trials that improved on all before them
     pruned: tuple[int, ...]  # trial numbers, thinned
     failed: tuple[int, ...]
     last: int  # the highest trial number; -1 when there is none
     low: float  # of the values that deserve the room
     high: float
+    infeasible: frozenset[int] = frozenset()  # which of these points break a constraint
+    infinite: tuple[Point, ...] = ()  # completed trials without a finite value, thinned
+    not_finite: int = 0  # how many there are
 
     @property
     def outliers(self) -> int:
@@ -69,26 +69,37 @@ def history(snapshot: StudySnapshot, objective: int = 0, *, label: str = "value"
     direction = snapshot.directions[objective]
     sign = 1.0 if direction == "minimize" else -1.0
     points: list[Point] = []
+    infinite: list[Point] = []
     best: list[Point] = []
+    broken: set[int] = set()
     rest: dict[TrialOutcome, list[int]] = {TrialOutcome.PRUNED: [], TrialOutcome.FAILED: []}
     for trial in snapshot.trials:
         if trial.outcome is not TrialOutcome.COMPLETE:
             rest[trial.outcome].append(trial.number)
-        elif objective < len(trial.values) and math.isfinite(value := trial.values[objective]):
-            points.append((trial.number, value))
-            if trial.feasible and (not best or sign * value < sign * best[-1][1]):
+        elif objective < len(trial.values):
+            value = trial.values[objective]
+            if math.isnan(value):
+                value = sign * math.inf
+            (points if math.isfinite(value) else infinite).append((trial.number, value))
+            if not trial.feasible:
+                broken.add(trial.number)
+            elif sign * value < (sign * best[-1][1] if best else math.inf):
                 best.append((trial.number, value))
     low, high = _scale([value for _, value in points], sign)
+    drawn = tuple(thinned(points, _MAX_POINTS))
     return History(
         label=label,
         direction=direction,
-        points=tuple(thinned(points, _MAX_POINTS)),
+        points=drawn,
         best=tuple(_thin(best, _MAX_MARKS)),
         pruned=tuple(_thin(rest[TrialOutcome.PRUNED], _MAX_MARKS)),
         failed=tuple(_thin(rest[TrialOutcome.FAILED], _MAX_MARKS)),
         last=max((trial.number for trial in snapshot.trials), default=-1),
         low=low,
         high=high,
+        infeasible=frozenset(number for number, _ in drawn if number in broken),
+        infinite=tuple(_thin(infinite, _MAX_MARKS)),
+        not_finite=len(infinite),
     )
 
 

@@ -42,7 +42,7 @@ def _counts(trial: TrialView, count: int) -> bool:
 
 def _side(snapshot: StudySnapshot, trials: list[TrialView], front: list[TrialView], i: int, j: int) -> str:
     x, y = [t.values[i] for t in trials], [t.values[j] for t in trials]
-    drawing = plane.Plane(Scale(*padded(min(x), max(x))), Scale(*padded(min(y), max(y))), 400, 250, left=58)
+    drawing = plane.Plane(Scale(*padded(min(x), max(x))), Scale(*padded(min(y), max(y))), 400, 250)
     every = max(1, len(trials) // _POINTS)
     dots = drawing.dots([(t.values[i], t.values[j]) for t in trials[::every]])
     best = drawing.dots([(t.values[i], t.values[j]) for t in front], color=plane.ACCENT, size=6.5)
@@ -57,7 +57,7 @@ def _growth(snapshot: StudySnapshot, trials: list[TrialView]) -> str:
     every = max(1, len(trials) // _STEPS)
     rows = sorted({*range(0, len(trials), every), len(trials) - 1})
     series = [(float(trials[row].number), 100 * float(share[row])) for row in rows]
-    drawing = plane.Plane(Scale(0, max(series[-1][0], 1)), Scale(0, 105), 400, 250, left=58)
+    drawing = plane.Plane(Scale(0, max(series[-1][0], 1)), Scale(0, 105), 400, 250)
     title = "Hypervolume, % of the box around all trials (estimated)"
     said = f"{title}: {series[-1][1]:.0f} after {len(trials)} trials"
     return drawing.draw(drawing.line(series, width=2), title=title, x_label="trial", said=said)

@@ -48,7 +48,7 @@ def _front(
 ) -> str:
     every = max(1, len(points) // _POINTS)
     x, y = [p[1] for p in points], [p[2] for p in points]
-    drawing = plane.Plane(Scale(*padded(min(x), max(x))), Scale(*padded(min(y), max(y))), 400, 250, left=58)
+    drawing = plane.Plane(Scale(*padded(min(x), max(x))), Scale(*padded(min(y), max(y))), 400, 250)
     rest = drawing.dots([(a, b) for _, a, b in points[::every]])
     best = drawing.line(front, width=1.2) + drawing.dots(front, color=plane.ACCENT, size=6.5)
     down, right = (("↓" if d == "minimize" else "↑") for d in reversed(snapshot.directions))
@@ -73,7 +73,7 @@ def _growth(snapshot: StudySnapshot, points: list[tuple[int, float, float]]) -> 
         _insert(front, a, b)
         if index % every == 0 or index == len(costs) - 1:
             series.append((number, 100 * _area(front, worst) / whole))
-    drawing = plane.Plane(Scale(0, max(series[-1][0], 1)), Scale(0, 105), 400, 250, left=58)
+    drawing = plane.Plane(Scale(0, max(series[-1][0], 1)), Scale(0, 105), 400, 250)
     title = "Hypervolume, % of the box around all trials"
     said = f"{title}: {series[-1][1]:.0f} after {len(points)} trials"
     return drawing.draw(drawing.line(series, width=2), title=title, x_label="trial", said=said)

@@ -141,7 +141,7 @@ def charts(snapshot: StudySnapshot) -> str:
     count = min(len(snapshot.directions), _CHARTS)
     series = [figures.history(snapshot, i, label=wording.objective(snapshot, i)) for i in range(count)]
     if not snapshot.state.is_active and not any(
-        one.points for one in series
+        one.points or one.infinite for one in series
     ):  # no room for what will not come
         return f'<p class="onb-chart onb-quiet">{wording.none_completed(snapshot.state)}</p>'
     return "".join(svg.history(one, height=170 if several else 230) for one in series)

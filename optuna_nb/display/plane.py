@@ -5,30 +5,36 @@ As in ``svg``: colours are CSS variables with a fallback, all text is escaped he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import labels, wording
+from optuna_nb.display import labels, marks, wording
+from optuna_nb.display.marks import ACCENT, BAD, POINT, TEXT
+from optuna_nb.display.scale import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from optuna_nb.display.scale import Scale
 
-TEXT = "var(--onb-muted,currentColor)"
-POINT = "var(--onb-point,gray)"
-ACCENT = "var(--onb-accent,currentColor)"
+__all__ = ["ACCENT", "BAD", "GRID", "POINT", "TEXT", "Plane", "chart"]
+
+Point = tuple[object, object]
+
 GRID = "var(--onb-grid,lightgray)"
-BAD = "var(--onb-failed,currentColor)"
 THIRD = 260  # width of a chart of which three stand beside each other, the least of a column of a grid
 _SMALL = 400  # charts up to this width stand in a grid
-_READABLE = 760  # pixels: a wide chart is never narrower
+_READABLE = 655  # pixels: a wide chart is never narrower, as its text would have less than 9
+_GROWTH = 1.3  # how much wider than drawn a chart may be shown, where its column is
 _GAP = 6  # between two texts below a chart
-_LETTER = 7.0  # width of a letter of a tick, in a broad font
+_LETTER, _BOLD = 7.0, 8.0  # width of a letter of a tick, and of a title, in a broad font
+_LONGEST = 14  # letters of a choice beside or below a chart
 
 
-def chart(body: str, width: int, height: float, *, said: str, key: str, font: float = 11.5) -> str:
+def chart(
+    body: str, width: int, height: float, *, said: str, key: str, font: float = 11.5, from_right: bool = False
+) -> str:
     """Make one ``<svg>``; a wide one keeps its text readable where there is little room, and scrolls.
 
     Args:
@@ -38,13 +44,23 @@ def chart(body: str, width: int, height: float, *, said: str, key: str, font: fl
         said: What the chart shows, in words.
         key: By which the page finds the chart again when it is repainted.
         font: Size of the text.
+        from_right: Whether the right end is what a page shows first that has no room for all.
     """
-    least = f' style="min-width:{min(width, _READABLE)}px"' if width > _SMALL else ""
+    is_wide = width > _SMALL
+    sizes = (
+        f"min-width:{min(width, _READABLE)}px" if is_wide else f"width:100%;max-width:{_GROWTH * width:.0f}px"
+    )
+    box = ""
+    if is_wide and from_right:  # what is written from the right to the left is scrolled to there at first
+        sizes += ";direction:ltr;margin-right:auto"
+        box = ' style="direction:rtl"'
     drawn = (
-        f'<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}"{least}'
+        f'<svg class="onb-chart" role="img" viewBox="0 0 {width} {height}" width="{width}" style="{sizes}"'
         f' font-size="{font}" fill="currentColor" aria-label="{escape(said)}">{body}</svg>'
     )
-    return f'<div class="onb-scroll" data-onb-key="chart:{escape(key)}">{drawn}</div>' if least else drawn
+    return (
+        f'<div class="onb-scroll" data-onb-key="chart:{escape(key)}"{box}>{drawn}</div>' if is_wide else drawn
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +71,14 @@ class Plane:
     y_scale: Scale
     width: int = THIRD
     height: int = 170
-    left: int = 46
     top: int = 24
     bottom: int = 34
     right: int = 8
+    left: int = field(init=False)  # as much as the numbers beside the scale need
+
+    def __post_init__(self) -> None:
+        texts = [wording.clip_middle(text, _LONGEST) for _, text in self.y_scale.ticks()]
+        object.__setattr__(self, "left", max(46, room(texts)))
 
     def x(self, value: object) -> float:
         """Return where a value lies from the left, in units of the drawing."""
@@ -70,7 +90,7 @@ class Plane:
 
     def draw(self, body: str, *, title: str, x_label: str = "", said: str = "") -> str:
         """Put frame, scales and title around what was drawn."""
-        heading = f'<text x="2" y="12" font-weight="600">{labels.svg(title, self.width // 7)}</text> '
+        heading = f'<text x="2" y="12" font-weight="600">{labels.svg(title, int(self.width / _BOLD))}</text> '
         body = f"{heading}{self._frame(x_label)}{body}"
         return chart(body, self.width, self.height, said=said or title, key=title)
 
@@ -80,11 +100,11 @@ class Plane:
         for place, text in self.y_scale.ticks():
             y = base - (base - self.top) * place
             parts.append(f'<path d="M{self.left} {y:.1f}H{right}" stroke="{GRID}"/>')
-            short = labels.svg(text, max(8, self.left // 6))
             parts.append(
-                f'<text x="{self.left - 6}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">{short}</text> '
+                f'<text x="{self.left - 6}" y="{y + 3.8:.1f}" text-anchor="end" fill="{TEXT}">'
+                f"{labels.svg(text, _LONGEST)}</text> "
             )
-        free, limit = -100.0, 14
+        free, limit = -100.0, _LONGEST
         if self.x_scale.choices:  # all of them, if their names can be told apart in that room
             room = (right - self.left) / len(self.x_scale.choices) - _GAP
             limit = min(limit, max(6, int(room / _LETTER)))
@@ -105,25 +125,36 @@ class Plane:
             )
         return "".join(parts)
 
-    def dots(self, points: Iterable[tuple[object, object]], *, color: str = POINT, size: float = 4.5) -> str:
-        """Draw points as one path."""
-        path = "".join(f"M{self.x(a):.1f} {self.y(b):.1f}h0" for a, b in points)
-        if not path:
-            return ""
-        return (
-            f'<path d="{path}" stroke="{color}" stroke-width="{size}" stroke-linecap="round" opacity=".8"/>'
-        )
+    def dots(self, points: Iterable[Point], *, color: str = POINT, size: float = 4.5) -> str:
+        """Draw points; a triangle at the edge stands for one that lies beyond the scale of values."""
+        within, edges = self._parted(points)
+        return marks.dots(within, color=color, size=size, opacity=".8") + edges
+
+    def hollow(self, points: Iterable[Point]) -> str:
+        """Draw points of trials that break a constraint."""
+        within, edges = self._parted(points)
+        return marks.hollow(within) + edges
+
+    def _parted(self, points: Iterable[Point]) -> tuple[list[marks.Place], str]:
+        """Place the points within the scale of values, and draw the others."""
+        within: list[marks.Place] = []
+        above: list[float] = []
+        below: list[float] = []
+        for a, b in points:
+            side = self.y_scale.side(b)
+            if side:
+                (above if side > 0 else below).append(self.x(a))
+            else:
+                within.append((self.x(a), self.y(b)))
+        return within, marks.tips(above, below, top=self.top, bottom=self.height - self.bottom)
 
     def ring(self, a: object, b: object) -> str:
         """Mark one point, the best."""
-        return (
-            f'<circle cx="{self.x(a):.1f}" cy="{self.y(b):.1f}" r="4.5" fill="var(--onb-paper,white)"'
-            f' stroke="{ACCENT}" stroke-width="2"/>'
-        )
+        return marks.ring(self.x(a), self.y(b))
 
     def line(
         self,
-        points: Sequence[tuple[object, object]],
+        points: Sequence[Point],
         *,
         color: str = ACCENT,
         width: float = 1.5,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _HUGE = 1e300  # beyond it, the height of the scale would not be a float
 _TINY = 1e-300  # below it, a part of the height would be 0
 _MANY = 12  # more different choices than these, and one becomes "other"
+_LETTER, _BESIDE = 7.2, 9  # width of a digit, and room between a number and its scale
 _LOG_SPAN = 50  # a positive parameter that spans more is drawn on a logarithmic scale
 
 
@@ -40,7 +41,8 @@ def tick_texts(values: list[float]) -> list[str]:
     step = values[1] - values[0] if len(values) > 1 else abs(values[0]) or 1.0
     largest = max(abs(v) for v in values)
     if largest and not 1e-4 <= largest < 1e6:  # noqa: PLR2004 - where plain decimals stop being readable
-        return [_with_exponent(v) for v in values]
+        digits = min(max(3, math.ceil(math.log10(largest) - math.log10(step)) + 1), 12)
+        return [_with_exponent(v, digits) for v in values]
     decimals = min(max(-math.floor(math.log10(step) + 1e-9), 0), 8)
     return [f"{v + 0.0:.{decimals}f}" for v in values]
 
@@ -50,9 +52,14 @@ def _power(exponent: int) -> str:
     return f"{10.0**exponent:.{max(-exponent, 0)}f}" if -3 <= exponent < 5 else f"1e{exponent}"  # noqa: PLR2004
 
 
-def _with_exponent(value: float) -> str:
-    """Write a number with three digits and as short an exponent as can be: 1.5e6, 2e-9."""
-    return f"{value:.3g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+def room(texts: Iterable[str]) -> int:
+    """Return how wide a margin is in which texts stand, in a broad font."""
+    return math.ceil(_LETTER * max(map(len, texts), default=0)) + _BESIDE
+
+
+def _with_exponent(value: float, digits: int) -> str:
+    """Write a number with as short an exponent as can be: 1.5e6, 2e-9."""
+    return f"{value:.{digits}g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,10 @@ class Scale:
             return (index + 0.5) / len(self.choices)
         number = math.log10(value) if self.log else float(value)
         return min(max((number - self.low) / (self.high - self.low), 0.0), 1.0)
+
+    def side(self, value: Any) -> int:
+        """Return on which side of a linear scale a value lies beyond it: 1 above, -1 below, 0 on neither."""
+        return 0 if self.choices or self.log else (value > self.high) - (value < self.low)
 
     def ticks(self, count: int = 4) -> list[tuple[float, str]]:
         """Return places and texts of the numbers beside the scale."""

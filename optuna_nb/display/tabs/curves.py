@@ -33,7 +33,7 @@ def render(snapshot: StudySnapshot, source: Source, _choices: Choices) -> str:
         scale = Scale(*padded(values[cut], values[-1]))
     else:
         scale = Scale(*padded(values[0], values[-1 - cut]))
-    drawing = plane.Plane(Scale(0, max(last, 1)), scale, 826, 300, left=64)
+    drawing = plane.Plane(Scale(0, max(last, 1)), scale, 826, 300)
     body = ""
     for curve in sorted(curves, key=lambda c: c.number in leaders):
         pruned = curve.outcome is TrialOutcome.PRUNED

@@ -135,7 +135,7 @@ def _contour(subject: _Subject, choices: Choices) -> str:
     best = subject.best_with(across, down)
     drawn = both if best is None else [*both, best]
     x, y = subject.scale(across, drawn), subject.scale(down, drawn)
-    drawing = plane.Plane(x, y, 520, 300, left=70)
+    drawing = plane.Plane(x, y, 520, 300)
     cells: dict[tuple[int, int], list[float]] = {}
     columns, rows = len(x.choices) or _CELLS, len(y.choices) or _CELLS
     for rank, trial in zip(_ranks([subject.value(t) for t in both]), both, strict=True):
