@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
@@ -23,25 +24,39 @@ _PAGE = (
     ".optuna-nb:has(.onb-page){max-width:none}.onb-page{max-width:900px;margin:0 auto;padding:24px 20px}"
     ".onb-page h2{font-size:15px;margin:28px 0 0;padding-top:10px;border-top:1px solid var(--onb-track)}"
     ".onb-page h3{font-size:13.5px;margin:22px 0 0}"
+    ".onb-page .onb-tall,.onb-live.onb-page pre.onb-code{max-height:none}"
+)
+_PRINT = (
+    "@media print{.onb-page{max-width:none;padding:0;print-color-adjust:exact}"
+    ".onb-page .onb-scroll{overflow:visible;background:none}.onb-page .onb-chart{min-width:0!important}"
+    ".optuna-nb .onb-page .onb-table :is(th,td){padding-right:10px}"
+    ".optuna-nb .onb-page table.onb-table{font-size:10.5px}"
+    ".optuna-nb .onb-page .onb-table .onb-text{white-space:normal;overflow-wrap:break-word}"
+    ".onb-live.onb-page pre.onb-code{white-space:pre-wrap}.onb-page :is(h2,h3,h4){break-after:avoid}"
+    ".onb-page :is(svg,tr,.onb-facts){break-inside:avoid}}"
 )
 
 
 def document(snapshot: StudySnapshot, source: Source) -> str:
-    """Write a whole HTML document, themed by what the reader prefers; every name is escaped.
+    """Write a whole HTML document, themed by what the reader prefers, with its date; every name is escaped.
 
     Args:
         snapshot: The study.
         source: Where what the tabs need beyond it is read.
     """
-    sections = "".join(
-        f"<h2>{escape(catalogue.TABS[key][0])}</h2>{_section(key, snapshot, source)}" for key in _SECTIONS
-    )
+    drawn = {key: _section(key, snapshot, source) for key in _SECTIONS}
+    if "<svg" not in drawn["curves"]:  # most studies report no steps, and how to do so is for who tunes
+        del drawn["curves"]
+    sections = "".join(f"<h2>{escape(catalogue.TABS[key][0])}</h2>{html}" for key, html in drawn.items())
     failed = snapshot.state == snapshot.state.FAILED
-    top = parts.header(snapshot) + parts.progress(snapshot) + parts.note(snapshot.note, wrong=failed)
+    now = datetime.now().astimezone()
+    top = parts.header(snapshot) + parts.progress(snapshot)
+    top += parts.note(snapshot.note, wrong=True) if failed else ""  # else it is of the last run alone
+    top += f'<p class="onb-quiet">Exported {now:%Y-%m-%d %H:%M}</p>'
     inner = f'<main class="onb-page onb-live">{top}{sections}</main>'
     title = escape(wording.clip_middle(snapshot.name, 80))
     return (
-        f"{_HEAD}<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}</style></head>"
+        f"{_HEAD}<title>{title}</title>{style.sheet()}{style.live_sheet()}<style>{_PAGE}{_PRINT}</style></head>"
         f"<body>{parts.wrap(inner, snapshot.state)}</body></html>\n"
     )
 

@@ -31,3 +31,14 @@ def test_the_text_of_all_charts_is_drawn_at_one_size(browser, made, width):
     if width > 1000:
         assert page.locator("svg.onb-chart").evaluate_all(SIZES) == [11.5]
     page.close()
+
+
+def test_nothing_of_the_report_is_cut_off_in_a_box_neither_on_the_screen_nor_on_paper(browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_content(document(study(boosting(200)), PlayedStudy(40, 1e9).reader()))
+    assert page.locator('[aria-label="Trials"] tbody tr').count() == 200
+    assert page.locator('[aria-label="Trials"]').evaluate("e => e.scrollHeight - e.clientHeight") <= 1
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # of A4, within its margins
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 718
+    page.close()

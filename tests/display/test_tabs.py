@@ -7,6 +7,7 @@ import io
 import re
 import time
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 
 import pytest
@@ -273,16 +274,6 @@ def test_only_the_best_trial_of_all_is_ringed_where_it_has_the_parameter():
     )
     assert float(at) < float(lowest)  # at 29 of 39, not at the right end
     assert "ringed where" not in headings
-
-
-def test_parallel_coordinates_say_of_how_many_trials_they_are():
-    made = conditional("tree")
-    both = {"kind": "tree", "depth": 0.5, "slope": 0.5}
-    _, headings = charts_of(
-        replace(made, trials=[*made.trials, *(trial(n, 0.1, params=both) for n in (41, 42))])
-    )
-    assert "the 2 best in colour of the 2 trials that have all of them" in headings
-    assert "best trials in colour" in charts_of(study(boosting(40)))[1]
 
 
 def ticks_of_the_slice(params, log_params):
@@ -552,6 +543,23 @@ def test_the_report_is_one_page_without_script_and_without_dead_controls():
     assert not re.search(r"<(button|select|input)", page)
     for section in ("History", "Parameters", "Learning curves", "Trials", "Runs", "Code"):
         assert f"<h2>{section}</h2>" in page
+
+
+def test_the_report_says_when_it_was_made_and_leaves_out_what_is_of_the_last_run_or_empty():
+    class NoSteps(type(PlayedStudy(0, 1e9).reader())):
+        def curves(self, numbers):
+            return []
+
+    made = study(boosting(9), state=StudyState.COMPLETED, note="no new trial, best roc_auc 0.99")
+    before = datetime.now().astimezone()
+    page = document(made, NoSteps(PlayedStudy(9, 1e9)))
+    after = datetime.now().astimezone()
+    assert any(f"Exported {when:%Y-%m-%d %H:%M}" in page for when in (before, after))
+    assert "no new trial" not in page
+    assert "Learning curves" not in page
+    assert "it broke" in document(
+        replace(made, state=StudyState.FAILED, note="it broke"), NoSteps(PlayedStudy(9, 1e9))
+    )
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
