@@ -29,7 +29,7 @@ _BINS = 8
 
 
 def sample(snapshot: StudySnapshot, objective: int = 0) -> list[TrialView]:
-    """Choose completed trials: the best hundred, and of the rest so many, evenly."""
+    """Choose completed trials: the best hundred that are feasible, and of the rest so many, evenly."""
     done = [
         trial
         for trial in snapshot.trials
@@ -40,7 +40,7 @@ def sample(snapshot: StudySnapshot, objective: int = 0) -> list[TrialView]:
     if len(done) <= _MOST:
         return done
     sign = 1.0 if snapshot.directions[objective] == "minimize" else -1.0
-    values = sign * np.array([trial.values[objective] for trial in done])
+    values = np.array([sign * trial.values[objective] if trial.feasible else math.inf for trial in done])
     kept = set(np.argpartition(values, 100)[:100].tolist())
     kept.update(np.linspace(0, len(done) - 1, _MOST - 100).astype(int).tolist())
     return [done[index] for index in sorted(kept)]

@@ -7,6 +7,7 @@ makes a dot hollow.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,3 +99,14 @@ def key(entries: Iterable[Entry], right: float, middle: float = 9.5) -> str:
         )
         x -= _BESIDE
     return "".join(parts)
+
+
+def line(entries: Sequence[Entry]) -> str:
+    """Draw the key that several charts share as a line above them; nothing where there is nothing to say."""
+    if not entries:
+        return ""
+    wide = math.ceil(width(entries))
+    return (
+        f'<svg class="onb-chart" viewBox="0 0 {wide} 19" width="{wide}" height="19" font-size="11.5"'
+        f' fill="currentColor" aria-hidden="true">{key(entries, wide - _BESIDE + 18)}</svg>'
+    )

@@ -289,13 +289,13 @@ def test_the_distribution_of_a_parameter_decides_whether_its_axis_is_logarithmic
     even = [0.001 + n / 30 for n in range(30)]
     low = [0.001 * 1.26**n for n in range(30)]
     assert ticks_of_the_slice(even, {"lr": True}) == ["0.001", "0.01", "0.1", "1"]
-    assert ticks_of_the_slice(low, {"lr": False}) == ["0.0", "0.2", "0.4", "0.6", "0.8"]
+    assert ticks_of_the_slice(low, {"lr": False}) == [f"0.{n}" for n in range(9)]
     assert ticks_of_the_slice(low, {}) == ["0.001", "0.01", "0.1", "1"]  # not known, so it is guessed
     assert ticks_of_the_slice([-1.0, *low], {"lr": True})[0].startswith("-")  # enqueued, out of its range
 
 
 def test_a_logarithmic_axis_within_one_power_of_ten_has_numbers():
-    assert ticks_of_the_slice([0.02, 0.03, 0.08], {"lr": True}) == ["0.02", "0.04", "0.06", "0.08"]
+    assert ticks_of_the_slice([0.02, 0.03, 0.08], {"lr": True}) == [f"0.0{n}" for n in range(2, 9)]
 
 
 def numbers(found):
@@ -489,6 +489,22 @@ def test_runs_tell_what_they_resume_and_what_changed():
     assert "kernel ended" in text
     assert "-x = 1" in text
     assert "+x = 2" in text
+
+
+def test_the_table_of_runs_has_the_error_beside_the_state_and_the_flags_of_each_run():
+    class Source(type(PlayedStudy(0, 1e9).reader())):
+        def runs(self):
+            first, second = super().runs()
+            return [first, second, replace(second, index=3, parent=2)]
+
+    html = TABS["runs"][1](study(boosting(9)), Source(PlayedStudy(9, 1e9)), Choices())
+    table = html.partition("tuning runs</caption>")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="col"[^>]*>(\w+)</th>', table)
+    assert heads[2:4] == ["state", "notes"]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr.*?</tr>", table)[1:]]
+    said = [dict(zip(heads, row, strict=True)) for row in rows]
+    assert [row["flags"] for row in said] == ["as before", "jobs 1 → 4", "trials 100"]
+    assert [row["notes"] for row in said] == ["#a", "#a", "kernel ended"]
 
 
 def test_a_run_that_was_stopped_is_not_called_completed(tmp_path):
