@@ -133,6 +133,7 @@ _LIVE = """
 .onb-live .onb-table th[aria-sort]:not([aria-sort=none]) button { color:var(--onb-ink); font-weight:600 }
 .onb-tall { max-height:420px; overflow:auto }
 .onb-tall .onb-table thead th { position:sticky; top:0; background:var(--onb-paper) }
+.optuna-nb .onb-table td.onb-words { white-space:normal; overflow-wrap:break-word }
 .onb-columns { position:relative }
 .onb-columns summary { cursor:pointer; color:var(--onb-ink) }
 .onb-columns div {
@@ -143,6 +144,7 @@ _LIVE = """
   color:var(--onb-ink); background:var(--onb-soft); border-radius:6px; overflow:auto; max-height:440px;
   white-space:pre; tab-size:4;
 }
+.onb-live pre.onb-log { white-space:pre-wrap }
 .onb-code ins { color:var(--onb-completed); text-decoration:none; font-weight:600 }
 .onb-code del { color:var(--onb-failed); text-decoration:none; font-weight:600 }
 .onb-code i { color:var(--onb-muted); font-style:normal }

@@ -42,7 +42,7 @@ _LETTERS = "ABCDEFGHIJKL"
 _LEFT, _RIGHT, _TOP, _ROW, _WIDTH = 122, 26, 8, 36, 826
 _NEAR, _ASIDE, _LINES = 9.0, 28.0, 6
 _FEW_TICKS = 40
-_LETTER = 6.1  # width of one, about
+_LETTER = 7.0  # width of one, in a broad font
 
 
 @dataclass(slots=True)

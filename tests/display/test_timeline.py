@@ -162,14 +162,29 @@ def test_the_labels_of_the_axis_stay_on_the_drawing_and_apart():
         (float(x), text) for x, text in re.findall(r'<text x="([\d.]+)" [^>]*>([^<]*:\d\d)</text>', html)
     ]
     assert len(found) > 2
-    assert all(x + 6 * len(text) <= 827 for x, text in found)
-    assert all(x + 6 * len(text) <= after for (x, text), (after, _) in pairwise(found))
+    assert all(x + 7 * len(text) <= 827 for x, text in found)  # as wide as letters of a broad font
+    assert all(x + 7 * len(text) <= after for (x, text), (after, _) in pairwise(found))
+
+
+def test_the_tab_says_which_workers_joined_but_of_no_thread_of_the_kernel():
+    class Source(PlayedReader):
+        def events(self):
+            found = happened(("started", 0), *(("worker joined", i) for i in range(4)), ("pruned", 9))
+            workers = ("kernel", "kernel", "job 2", "host-a 1", "host-b 1", "kernel")
+            events = [replace(e, worker=w) for e, w in zip(found.events, workers, strict=True)]
+            return {1: replace(found, events=events)}
+
+    text = Elements(TABS["runs"][1](study(boosting(9)), Source(PlayedStudy(9, 1e9)), Choices())).text
+    assert "worker joined 2" in text
+    assert "host-a 1" in text
+    assert "job 2" not in text
 
 
 def test_the_tab_and_the_report_show_it():
     reader = PlayedStudy(40, 1e9).reader()
     html = TABS["runs"][1](study(boosting(9)), reader, Choices())
-    assert "Timeline of 2 tuning runs with 8 events" in html
+    assert "Timeline of 2 tuning runs with 7 events" in html  # that its own thread joined is none
+    assert "worker joined" not in html
     assert "1 paused, 1 resumed, 1 exchange" in Elements(html).text
     assert "Timeline of 2 tuning runs" in document(study(boosting(9)), reader)
 

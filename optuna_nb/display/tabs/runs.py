@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from optuna_nb.records import RunEvents, RunView, StudySnapshot, VersionView
 
 _MOST, _LINES = 50, 600
+_JOINED = "worker joined"
+_COLUMNS = (
+    *("run", "version", "state", "notes", "begin", "took"),
+    *("trials", "best", "resumes", "events", "flags"),
+)
+_TEXTS = {"version", "state", "notes", "begin", "events", "flags"}
 
 
 def render(snapshot: StudySnapshot, source: Source, choices: Choices) -> str:
     """Draw and list runs, and compare two versions where there are several."""
-    events = source.events()
+    events = {index: _without_threads(found) for index, found in source.events().items()}
     runs = [_as_it_ended(run, events.get(run.index)) for run in source.runs()]
     if not runs:
         return quiet("No run is recorded: plain Optuna made this study")
@@ -37,26 +43,25 @@ def _as_it_ended(run: RunView, events: RunEvents | None) -> RunView:
     return replace(run, status="stopped") if stopped else run
 
 
+def _without_threads(found: RunEvents) -> RunEvents:
+    """Leave out that a thread of the kernel began to work, which every run without a cluster does."""
+    kept = [event for event in found.events if event.kind != _JOINED or not _is_thread(event.worker)]
+    counts = dict(found.counts)
+    if left_out := len(found.events) - len(kept):
+        counts[_JOINED] = counts.get(_JOINED, 0) - left_out
+    return replace(found, counts={kind: n for kind, n in counts.items() if n > 0}, events=kept)
+
+
+def _is_thread(worker: str) -> bool:
+    return worker in {"", "kernel"} or worker.startswith("job ")
+
+
 def _runs(runs: list[RunView], events: Mapping[int, RunEvents]) -> str:
     before = {run.index: run for run in runs}
     rows = "".join(
         _run(run, before.get(run.parent or 0), events.get(run.index)) for run in reversed(runs[-_MOST:])
     )
-    names = (
-        "run",
-        "version",
-        "state",
-        "begin",
-        "took",
-        "trials",
-        "best",
-        "resumes",
-        "events",
-        "flags that changed",
-        "notes",
-    )
-    left = {"version", "state", "begin", "events", "flags that changed", "notes"}
-    heads = "".join(f'<th scope="col"{_left(name in left)}>{name}</th>' for name in names)
+    heads = "".join(f'<th scope="col"{_left(name in _TEXTS)}>{name}</th>' for name in _COLUMNS)
     return (
         '<div class="onb-scroll onb-tall" data-onb-key="runs" tabindex="0" role="region"'
         f' aria-label="Tuning runs"><table class="onb-table"><caption>{len(runs)} tuning '
@@ -71,7 +76,7 @@ def _run(run: RunView, parent: RunView | None, events: RunEvents | None) -> str:
         took = run.seconds
     sign = STATUS_SIGN.get(run.status, "")
     changed = _changes(parent.flags, run.flags) + _changes(parent.versions, run.versions) if parent else []
-    said = "; ".join(changed) if parent else _first(run.flags)
+    flags = ("; ".join(changed) or "as before") if parent else _first(run.flags)
     tags = " ".join(f"#{tag}" for tag in run.tags)
     note = "; ".join(part for part in (run.error, run.notes, tags) if part)
     resumed = wording.NOTHING if run.parent is None else str(run.parent)
@@ -80,14 +85,18 @@ def _run(run: RunView, parent: RunView | None, events: RunEvents | None) -> str:
         f'<th scope="row">{run.index}</th>'
         f'<td class="onb-text">{escape(wording.clip_middle(run.study, 40))}</td>'
         f'<td class="onb-text">{sign} {escape(run.status)}</td>'
+        f"{_said(note, 160)}"
         f'<td class="onb-text">{_time(run.started)}</td><td>{wording.duration(took)}</td>'
         f"<td>{wording.NOTHING if run.trials is None else run.trials}</td>"
         f"<td>{wording.number(run.best) if isinstance(run.best, float) else wording.NOTHING}</td>"
-        f"<td>{resumed}</td>"
-        f'<td class="onb-text">{escape(wording.clip(in_words(events), 120))}</td>'
-        f'<td class="onb-text">{escape(wording.clip(said, 120)) or wording.NOTHING}</td>'
-        f'<td class="onb-text">{escape(wording.clip(note, 160))}</td></tr>'
+        f"<td>{resumed}</td>{_said(in_words(events), 120)}{_said(flags, 120)}</tr>"
     )
+
+
+def _said(text: str, limit: int) -> str:
+    """Make a cell of words, which takes as many lines as it needs."""
+    words = escape(wording.clip(text, limit)) or wording.NOTHING
+    return f'<td class="onb-text onb-words">{words}</td>'
 
 
 def _time(when: datetime | None) -> str:
