@@ -2,8 +2,11 @@
 
 import pytest
 
-from display.example import PlayedStudy, boosting, study, trial
+from display.example import PlayedReader, PlayedStudy, boosting, study, trial
+from optuna_nb.display import style
 from optuna_nb.display.document import document
+from optuna_nb.display.tabs import log
+from optuna_nb.display.tabs.choices import Choices
 
 pytestmark = pytest.mark.browser
 
@@ -41,4 +44,20 @@ def test_nothing_of_the_report_is_cut_off_in_a_box_neither_on_the_screen_nor_on_
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 718, "height": 1000})  # of A4, within its margins
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 718
+    page.close()
+
+
+def test_the_lines_of_a_log_are_wrapped_where_they_do_not_fit(browser):
+    class Source(PlayedReader):
+        def log(self, number):
+            return "UserWarning: " + "the solver has not converged; " * 40 + "x" * 400
+
+    html = log.render(study(boosting(9)), Source(PlayedStudy(9, 1e9)), Choices())
+    page = browser.new_page(viewport={"width": 900, "height": 900})
+    sheets = style.sheet() + style.live_sheet()
+    page.set_content(f'<div class="optuna-nb">{sheets}<div class="onb-live">{html}</div></div>')
+    assert page.locator("pre").evaluate("e => [e.scrollWidth - e.clientWidth, e.clientHeight > 80]") == [
+        0,
+        True,
+    ]
     page.close()

@@ -42,7 +42,8 @@ def _of_the_run(source: Source) -> str:
 
 def _block(text: str) -> str:
     return (
-        '<pre class="onb-code" data-onb-key="log" tabindex="0" role="region" aria-label="Log of the trial">'
+        '<pre class="onb-code onb-log" data-onb-key="log" tabindex="0" role="region"'
+        ' aria-label="Log of the trial">'
         f"{escape(_printable(text[-_LONGEST:]))}</pre>"
     )
 
