@@ -70,6 +70,7 @@ class Scale:
     high: float
     log: bool = False
     choices: tuple[str, ...] = ()  # in full, of a categorical one, which has a place for each
+    whole: bool = False  # whether only whole numbers lie on it
     places: Mapping[str, int] = field(default_factory=dict)  # by what tells one choice from all others
 
     @classmethod
@@ -109,6 +110,8 @@ class Scale:
             values = steps(10.0**self.low, 10.0**self.high, count)  # within one power of ten
         else:
             values = steps(self.low, self.high, count)
+        if self.whole:
+            values = sorted({float(round(v)) for v in values if abs(v - round(v)) < 1e-9})  # noqa: PLR2004
         return [(self.place(v), text) for v, text in zip(values, tick_texts(values), strict=True)]
 
 
@@ -127,7 +130,7 @@ def scale_of(values: Sequence[Any], *, log: bool | None = None) -> Scale:
         log = low > 0 and high / low > _LOG_SPAN and _leans_low(values, low, high)
     if log and low > 0:  # a value that was enqueued may lie anywhere
         return Scale(*padded(math.log10(low), math.log10(high)), log=True)
-    return Scale(*padded(low, high))
+    return Scale(*padded(low, high), whole=all(isinstance(value, int) for value in values))
 
 
 def _leans_low(values: Sequence[float], low: float, high: float) -> bool:
