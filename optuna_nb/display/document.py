@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from optuna_nb.display import parts, style, wording
+from optuna_nb.display.report import this_moment
 from optuna_nb.display.tabs import catalogue
 from optuna_nb.display.tabs.choices import Choices
 
@@ -49,10 +49,10 @@ def document(snapshot: StudySnapshot, source: Source) -> str:
         del drawn["curves"]
     sections = "".join(f"<h2>{escape(catalogue.TABS[key][0])}</h2>{html}" for key, html in drawn.items())
     failed = snapshot.state == snapshot.state.FAILED
-    now = datetime.now().astimezone()
-    top = parts.header(snapshot) + parts.progress(snapshot)
+    now = this_moment()
+    top = parts.header(snapshot, as_of=now) + parts.progress(snapshot)
     top += parts.note(snapshot.note, wrong=True) if failed else ""  # else it is of the last run alone
-    top += f'<p class="onb-quiet">Exported {now:%Y-%m-%d %H:%M}</p>'
+    top += f'<p class="onb-quiet">Exported {now}</p>'
     inner = f'<main class="onb-page onb-live">{top}{sections}</main>'
     title = escape(wording.clip_middle(snapshot.name, 80))
     return (

@@ -43,10 +43,18 @@ def wrap(inner: str, state: StudyState) -> str:
     return f'<div class="optuna-nb" style="--onb-state:var(--onb-{state})">{inner}</div>'
 
 
-def header(snapshot: StudySnapshot, *, gone: bool = False) -> str:
-    """Say what the study is, how it is doing, and what its best trial is."""
+def header(snapshot: StudySnapshot, *, gone: bool = False, as_of: str = "") -> str:
+    """Say what the study is, how it is doing, and what its best trial is.
+
+    Args:
+        snapshot: The study.
+        gone: Whether its file is no longer there.
+        as_of: The moment, where the page does not move on with a study at work.
+    """
     state = snapshot.state
     sign, word = ("?", "File gone") if gone else (wording.STATE_SIGN[state], state.capitalize())
+    is_still = bool(as_of) and state.is_active
+    word += f" as of {escape(as_of)}" if is_still else ""
     chip = f'<span class="onb-chip"><span aria-hidden="true">{sign}</span> {word}</span> '
     if snapshot.owner and not gone:
         chip += (
@@ -58,18 +66,18 @@ def header(snapshot: StudySnapshot, *, gone: bool = False) -> str:
         f"{chip}"
         f'<span class="onb-quiet">{escape(wording.goal(snapshot))}</span></div>'
     )
-    return head + _facts(snapshot) + _best_params(snapshot)
+    return head + _facts(snapshot, is_still=is_still) + _best_params(snapshot)
 
 
-def _facts(snapshot: StudySnapshot) -> str:
-    """List the figures that are looked at most, the largest first."""
+def _facts(snapshot: StudySnapshot, *, is_still: bool) -> str:
+    """List the figures that are looked at most, the largest first; of a moment in the past no outlook."""
     items = ""
     for index in range(min(len(snapshot.directions), _CHARTS)):
         best = figures.best_value(snapshot, index)
         label = f"best {wording.objective(snapshot, index)}{_of_trial(snapshot, index, best)}"
         items += _fact(label, wording.number(best), kind=' class="onb-main"')
     items += _fact("elapsed", wording.duration(snapshot.elapsed), clock="elapsed")
-    if snapshot.state is StudyState.RUNNING:
+    if snapshot.state is StudyState.RUNNING and not is_still:
         items += _fact("rate", wording.rate(snapshot.rate)) if snapshot.rate else ""
         items += _fact("time to go", wording.duration(snapshot.eta), clock="eta")
     return f'<div class="onb-facts">{items}</div>'

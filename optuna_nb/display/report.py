@@ -19,7 +19,7 @@ MAX_BYTES = 60_000
 _PLANE = 2  # objectives; of more, each pair has a chart, and these are too much for a saved page
 
 _HINT = (
-    "As of {time}, while the study was at work. Running its cell again goes on with it; "
+    "The page was saved while the study was at work. Running its cell again goes on with it; "
     "to see where it is now: %tune show {name}"
 )
 
@@ -56,18 +56,20 @@ def plain(name: str) -> str:
 
 
 def _hint(snapshot: StudySnapshot) -> str:
-    """Say of a study at work as of when the page is, in local time, and what to do; of any other, nothing."""
-    if not snapshot.state.is_active:
-        return ""
-    now = datetime.now().astimezone()
-    return _HINT.format(time=f"{now:%Y-%m-%d %H:%M}", name=wording.clip_middle(snapshot.name, 60))
+    """Say of a study that was at work what to do; of any other, nothing."""
+    return _HINT.format(name=wording.clip_middle(snapshot.name, 60)) if snapshot.state.is_active else ""
+
+
+def this_moment() -> str:
+    """Return the local time as a page that does not move on has it: "2026-11-29 13:21"."""
+    return f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
 
 def html(snapshot: StudySnapshot) -> str:
     """Return the static page of a study; see ``bundle``."""
     failed = snapshot.state == snapshot.state.FAILED
     top = (
-        parts.header(snapshot)
+        parts.header(snapshot, as_of=this_moment())
         + parts.progress(snapshot)
         + parts.note(snapshot.note, wrong=failed)
         + parts.note(_hint(snapshot))

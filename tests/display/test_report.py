@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from display.example import boosting, study, trial
-from optuna_nb.display import report, style, svg
+from optuna_nb.display import parts, report, style, svg
 from optuna_nb.display.figures import History
 from optuna_nb.records import StudyState, TrialOutcome
 
@@ -169,20 +169,21 @@ def test_each_best_value_of_several_objectives_names_its_trial():
 
 
 @pytest.mark.parametrize("state", StudyState)
-def test_a_rate_is_shown_only_while_the_study_runs(state):
-    assert ("trials/s" in report.bundle(study(boosting(40), state=state))["text/html"]) == (
-        state is StudyState.RUNNING
-    )
+def test_a_rate_and_the_time_to_go_are_shown_only_while_the_study_runs_and_never_in_a_saved_page(state):
+    made = study(boosting(40), state=state)
+    for outlook in ("trials/s", "time to go"):
+        assert (outlook in parts.header(made)) == (state is StudyState.RUNNING)
+        assert outlook not in report.bundle(made)["text/html"]
 
 
 def test_a_page_saved_in_mid_run_says_as_of_when_it_is_and_what_goes_on():
     before = datetime.now().astimezone()
     text = page(study(boosting(5))).text
     after = datetime.now().astimezone()
-    assert any(f"As of {when:%Y-%m-%d %H:%M}, while" in text for when in (before, after))
-    assert "Running its cell again goes on" in text
+    assert any(f"churn@1 ● Running as of {when:%Y-%m-%d %H:%M} maximize" in text for when in (before, after))
+    assert "saved while the study was at work. Running its cell again goes on" in text
     assert "%tune show churn@1" in text
-    assert "As of" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
+    assert "as of" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
     assert "%tune show churn@1" not in page(study(boosting(5), state=StudyState.COMPLETED)).text
 
 
