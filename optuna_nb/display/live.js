@@ -7,6 +7,7 @@
 
 const PAGE = crypto.randomUUID ? crypto.randomUUID() : String(Math.random());
 const GONE = new Set(["restarting", "autorestarting", "terminating", "dead"]); // states of a kernel
+const CUT = "No connection to the kernel: this is what was last heard from it";
 const BEAT_SECONDS = 20; // a page that is seen says so again; the kernel forgets one that was closed
 
 function duration(seconds) {
@@ -132,13 +133,13 @@ class View {
       const button = this.controls.children[index];
       if (button.textContent !== label) button.textContent = label;
       button.dataset.onbDo = verb;
-      button.title = hint;
-      button.setAttribute("aria-disabled", String(off)); // not `disabled`, which would drop the focus
+      button.title = this.model.onbCut ? CUT : hint;
+      button.setAttribute("aria-disabled", String(off || Boolean(this.model.onbCut))); // not `disabled`, which would drop the focus
     });
   }
 
   paint_said() {
-    let html = this.model.get("said");
+    let html = (this.model.onbCut ? `<p class="onb-note onb-wrong">${CUT}</p>` : "") + this.model.get("said");
     const may = this.model.get("notify") && "Notification" in window && Notification.permission === "default";
     if (may) html += `<p class="onb-note"><button type="button" class="onb-button" data-onb-do="allow" data-onb-key="allow">Allow a notification when the study ends</button></p>`;
     repaint(this.said, html);
@@ -171,6 +172,7 @@ class View {
   }
 
   tick() {
+    if (this.model.onbCut) return;
     const clock = this.model.get("clock");
     const since = clock.running ? (Date.now() - this.model.onbPainted) / 1000 : 0;
     for (const element of this.root.querySelectorAll("[data-onb-clock]")) {
@@ -208,9 +210,11 @@ class Live {
     // When the kernel dies or is restarted, the static page says what is known.
     this.status = (_, status) => { if (GONE.has(status)) this.close(); };
     this.over = () => this.close();
+    this.wired = (_, status) => this.cut(status !== "connected");
     this.kernel = model.widget_manager?.kernel;
     this.kernel?.statusChanged?.connect(this.status);
     this.kernel?.disposed?.connect(this.over);
+    this.kernel?.connectionStatusChanged?.connect(this.wired);
     this.ticking = setInterval(() => { if (this.seen) for (const view of this.views.values()) view.tick(); }, 1000);
     this.beating = setInterval(() => { if (this.seen) this.tell(); }, BEAT_SECONDS * 1000);
     this.scan();
@@ -250,6 +254,12 @@ class Live {
     }
   }
 
+  // Without a connection the clock stands still and no button promises anything.
+  cut(isCut) {
+    this.model.onbCut = isCut;
+    for (const view of this.views.values()) { view.paint_controls(); view.paint_said(); view.tick(); }
+  }
+
   receive(message) {
     if (message.csv === undefined) return;
     const url = URL.createObjectURL(new Blob([message.csv], { type: "text/csv" }));
@@ -265,6 +275,7 @@ class Live {
   close() {
     this.kernel?.statusChanged?.disconnect(this.status);
     this.kernel?.disposed?.disconnect(this.over);
+    this.kernel?.connectionStatusChanged?.disconnect(this.wired);
     this.mutations.disconnect();
     this.observer.disconnect();
     document.removeEventListener("visibilitychange", this.looking);
