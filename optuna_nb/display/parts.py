@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from optuna_nb.display import figures, labels, svg, wording
+from optuna_nb.display import columns, figures, labels, svg, wording
 from optuna_nb.records import StudyState, TrialOutcome
 
 if TYPE_CHECKING:
@@ -194,31 +194,32 @@ def _table(title: str, snapshot: StudySnapshot, rows: Sequence[_Row], *, status:
         return ""
     names = list(dict.fromkeys(name for row in rows for name in row.params))
     shown = names[:_TABLE_PARAMS]
-    columns: list[tuple[str, list[str], bool]] = [("trial", [str(row.number) for row in rows], False)]
+    laid: list[tuple[str, list[str], bool]] = [("trial", [str(row.number) for row in rows], False)]
     if status:
-        columns.append(("state", [row.status for row in rows], True))
+        laid.append(("state", [row.status for row in rows], True))
     for index in range(len(snapshot.directions)):
         values = [row.values[index] if index < len(row.values) else None for row in rows]
-        columns.append((wording.objective(snapshot, index), wording.scores(values), False))
+        laid.append((wording.objective(snapshot, index), columns.scores(snapshot, index, values), False))
     for name in shown:
         cells = [row.params.get(name) for row in rows]
-        texts = wording.column([cell for row, cell in zip(rows, cells, strict=True) if name in row.params])
-        filled = iter(texts)
-        columns.append(
+        having = [cell for row, cell in zip(rows, cells, strict=True) if name in row.params]
+        filled = iter(columns.parameters(snapshot, name, having))
+        laid.append(
             (
                 name,
                 [next(filled) if name in row.params else wording.NOTHING for row in rows],
                 any(isinstance(cell, str) for cell in cells),
             )
         )
+    laid.append(("time", columns.durations(snapshot, [row.seconds for row in rows]), False))
+    caption = title
     if len(names) > len(shown):
-        columns.append((f"+{len(names) - len(shown)} more", ["" for _ in rows], False))
-    columns.append(("time", wording.durations([row.seconds for row in rows]), False))
-    heads = "".join(_head(name, text) for name, _, text in columns)
-    lines = "".join(_line(row.kind, columns, index) for index, row in enumerate(rows))
+        caption += f' <span class="onb-quiet">with {len(shown)} of {len(names)} parameters</span>'
+    heads = "".join(_head(name, text) for name, _, text in laid)
+    lines = "".join(_line(row.kind, laid, index) for index, row in enumerate(rows))
     return (
         f'<div class="onb-scroll" tabindex="0" role="region" aria-label="{title}"><table class="onb-table">'
-        f"<caption>{title}</caption><thead><tr>{heads}</tr></thead>"
+        f"<caption>{caption}</caption><thead><tr>{heads}</tr></thead>"
         f"<tbody>{lines}</tbody></table></div>"
     )
 

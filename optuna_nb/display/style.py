@@ -82,6 +82,7 @@ _RULES = """
   text-align:left; font-weight:600; font-size:12px; padding:0 0 4px; color:var(--onb-ink);
   caption-side:top;
 }
+.onb-table caption span { font-weight:400 }
 .optuna-nb .onb-table :is(th,td) {
   padding:3px 20px 3px 0; text-align:right; white-space:nowrap; border:0; max-width:none;
 }

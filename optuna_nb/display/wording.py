@@ -43,7 +43,7 @@ OUTCOME_SIGN = {TrialOutcome.COMPLETE: "✓", TrialOutcome.PRUNED: "✂", TrialO
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _FIXED_DIGITS, _MAX_DECIMALS = 6, 6
 _FIXED_RANGE = (1e-4, 1e7)
-_LIST_DIGITS, _LIST_SPAN = 3, 1e4
+_LIST_DIGITS, _LIST_SPAN, _LINEAR_DIGITS = 3, 1e4, 5
 _FAST = 10  # trials per second
 _WHOLE = 100  # from here on a speed has no decimals, and never an exponent
 
@@ -85,28 +85,44 @@ def parameter(value: Any, limit: int = 40) -> str:
     return clip_middle(str(value), limit)
 
 
-def column(values: Sequence[Any]) -> list[str]:
+def column(values: Sequence[Any], among: Sequence[Any] = (), *, is_linear: bool = False) -> list[str]:
     """Format a column of one table, so that numbers line up on the decimal point.
 
     Numbers share their count of decimals as long as they are of like size;
     else each has its own exponent. Anything that is no number is clipped text.
+
+    Args:
+        values: What is shown.
+        among: By what the decimals are chosen; of nothing, by what is shown.
+        is_linear: Whether equal steps matter equally, so that the largest decides and not the smallest.
     """
-    sizes = [abs(v) for v in values if isinstance(v, float) and v and math.isfinite(v)]
+    sizes = [abs(v) for v in among or values if isinstance(v, float) and v and math.isfinite(v)]
     low, high = min(sizes, default=1.0), max(sizes, default=1.0)
+    if is_linear and _FIXED_RANGE[0] <= high < _FIXED_RANGE[1]:
+        return [_fixed(v, _decimals(high, _LINEAR_DIGITS)) for v in values]
     if low < _FIXED_RANGE[0] or high >= _FIXED_RANGE[1] or high / low > _LIST_SPAN:
         return [parameter(v, 24) for v in values]
-    decimals = min(max(_LIST_DIGITS - 1 - math.floor(math.log10(low)), 0), _MAX_DECIMALS)
-    return [f"{v:.{decimals}f}" if isinstance(v, float) else parameter(v, 24) for v in values]
+    return [_fixed(v, _decimals(low, _LIST_DIGITS)) for v in values]
 
 
-def scores(values: Sequence[float | None]) -> list[str]:
-    """Format a column of objective values, with six digits for the largest."""
-    sizes = [abs(v) for v in values if v and math.isfinite(v)]
+def _decimals(size: float, digits: int) -> int:
+    return min(max(digits - 1 - math.floor(math.log10(size)), 0), _MAX_DECIMALS)
+
+
+def _fixed(value: Any, decimals: int) -> str:
+    """Format with fixed decimals what is a number that they suit."""
+    suits = isinstance(value, float) and (10**-decimals <= abs(value) < _FIXED_RANGE[1] or not value)
+    return f"{value:.{decimals}f}" if suits else parameter(value, 24)
+
+
+def scores(values: Sequence[float | None], best: float | None = None) -> list[str]:
+    """Format a column of objective values, with six digits for the best of the study or the largest."""
+    sizes = [abs(v) for v in (values if best is None else [best]) if v and math.isfinite(v)]
     high = max(sizes, default=1.0)
     if not _FIXED_RANGE[0] <= high < _FIXED_RANGE[1]:
         return [number(v) for v in values]
-    decimals = min(max(_FIXED_DIGITS - 1 - math.floor(math.log10(high)), 0), _MAX_DECIMALS)
-    return [NOTHING if v is None else f"{v:.{decimals}f}" for v in values]
+    decimals = _decimals(high, _FIXED_DIGITS)
+    return [f"{v:.{decimals}f}" if v is not None and abs(v) < _FIXED_RANGE[1] else number(v) for v in values]
 
 
 def duration(seconds: float | None) -> str:
@@ -125,13 +141,19 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
-def durations(values: Sequence[float | None]) -> list[str]:
-    """Format a column of durations; those of less than a minute share their decimals."""
-    longest = max((value for value in values if value is not None), default=0.0)
-    if longest >= _MINUTE:
-        return [duration(value) for value in values]
+def durations(values: Sequence[float | None], among: Sequence[float | None] = ()) -> list[str]:
+    """Format a column of durations; those of less than a minute share their decimals.
+
+    Args:
+        values: What is shown, in seconds.
+        among: By what the decimals are chosen; of nothing, by what is shown.
+    """
+    longest = max((value for value in among or values if value is not None), default=0.0)
     decimals = 3 if longest < 0.1 else 2 if longest < 10 else 1  # noqa: PLR2004 - three digits of the longest
-    return [NOTHING if value is None else f"{value:.{decimals}f} s" for value in values]
+    return [
+        duration(value) if value is None or max(longest, value) >= _MINUTE else f"{value:.{decimals}f} s"
+        for value in values
+    ]
 
 
 def rate(per_second: float | None) -> str:

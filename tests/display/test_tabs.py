@@ -392,6 +392,35 @@ def test_the_table_sorts_by_any_column_with_what_is_missing_at_the_end():
     assert values[len(present) :] == [None] * (80 - len(present))
 
 
+def cells_by_trial(html):
+    """Return the texts of the first table's cells, by trial, without those of the state."""
+    rows = re.findall(r'<th scope="row">(\d+)</th>(.*?)</tr>', html.partition("</table>")[0])
+    return {number: re.findall("<td>(.*?)</td>", cells) for number, cells in rows}
+
+
+@pytest.mark.parametrize("log", [True, False, None])
+def test_a_value_has_the_same_digits_in_every_table_and_order(log):
+    params = [{"C": 10 ** ((n * 37 % 60) / 15 - 2), "x": n / 60} for n in range(60)]
+    trials = [trial(n, 1 / (n + 1), params=params[n], seconds=0.01 * (n + 1)) for n in range(60)]
+    made = study(trials, log_params={} if log is None else {"C": log, "x": False})
+    source = PlayedStudy(1, 1).reader()
+    every = cells_by_trial(TABS["trials"][1](made, source, chosen(rows="100")))
+    assert len(every) == 60
+    for sort in ("param:C", "-param:C", "value:0", "seconds"):
+        shown = cells_by_trial(TABS["trials"][1](made, source, chosen(sort=sort)))
+        assert len(shown) == 25
+        assert shown == {number: every[number] for number in shown}
+    best = cells_by_trial(TABS["history"][1](made, source, Choices()))
+    assert best == {number: every[number] for number in best}
+
+
+def test_what_a_table_of_the_history_leaves_out_stands_in_its_title_and_not_in_a_column():
+    made = study([trial(n, n / 9, params={f"p{i}": i for i in range(8)}) for n in range(9)])
+    html = TABS["history"][1](made, PlayedStudy(1, 1).reader(), Choices())
+    assert html.count("with 6 of 8 parameters</span></caption>") == 2
+    assert "more</th>" not in html
+
+
 def test_the_csv_holds_every_parameter_and_no_formula():
     made = study([trial(n, n / 9, params={"=cmd": "=1+1", "x": 0.5}) for n in range(9)])
     rows = list(csv.reader(io.StringIO(trials_tab.to_csv(made, Choices()))))

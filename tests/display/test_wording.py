@@ -59,6 +59,14 @@ def test_a_column_may_mix_numbers_text_truth_and_nothing():
     assert wording.column([0.5, "gini", True, None, 3]) == ["0.500", "gini", "True", "None", "3"]
 
 
+def test_the_digits_of_a_column_are_those_of_the_study_and_not_of_the_rows():
+    assert wording.column([16.4772], [0.02, 80.0]) == ["16.4772"]
+    assert wording.column([16.4772, 4e-9], [1.5, 80.0]) == ["16.48", "4e-09"]
+    assert wording.column([0.5, 0.0003], [0.0003, 0.99], is_linear=True) == ["0.50000", "0.00030"]
+    assert wording.scores([1.5, None, 1e300], 0.98) == ["1.500000", wording.NOTHING, "1e+300"]
+    assert wording.durations([0.02, 75.0], [0.01, 0.04]) == ["0.020 s", "1 min 15 s"]
+
+
 def test_scores_keep_six_digits_and_stand_not_finite_values():
     assert wording.scores([0.98231, None, math.inf]) == ["0.982310", wording.NOTHING, "inf"]
     assert wording.scores([123456.7, 1.0]) == ["123457", "1"]

@@ -8,7 +8,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.display import labels, parts, wording
+from optuna_nb.display import columns, labels, parts, wording
 from optuna_nb.display.tabs import conditions
 from optuna_nb.display.tabs.choices import quiet, select
 from optuna_nb.records import cell_of_csv
@@ -132,19 +132,19 @@ def _heads(snapshot: StudySnapshot, shown: Sequence[str], choices: Choices) -> s
 
 
 def _body(snapshot: StudySnapshot, rows: Sequence[TrialView], shown: Sequence[str]) -> str:
-    columns: list[tuple[list[str], bool]] = []
-    columns.append(([f"{wording.OUTCOME_SIGN[t.outcome]} {t.outcome}{_where(t)}" for t in rows], True))
+    laid: list[tuple[list[str], bool]] = []
+    laid.append(([f"{wording.OUTCOME_SIGN[t.outcome]} {t.outcome}{_where(t)}" for t in rows], True))
     for index in range(len(snapshot.directions)):
         values = [t.values[index] if index < len(t.values) else None for t in rows]
-        columns.append((wording.scores(values), False))
+        laid.append((columns.scores(snapshot, index, values), False))
     for name in shown:
-        having = iter(wording.column([t.params[name] for t in rows if name in t.params]))
+        having = iter(columns.parameters(snapshot, name, [t.params[name] for t in rows if name in t.params]))
         texts = [next(having) if name in t.params else wording.NOTHING for t in rows]
-        columns.append((texts, any(isinstance(t.params.get(name), str) for t in rows)))
-    columns.append((wording.durations([t.seconds for t in rows]), False))
+        laid.append((texts, any(isinstance(t.params.get(name), str) for t in rows)))
+    laid.append((columns.durations(snapshot, [t.seconds for t in rows]), False))
     lines = []
     for row, t in enumerate(rows):
-        cells = "".join(f"<td{_LEFT if text else ''}>{escape(texts[row])}</td>" for texts, text in columns)
+        cells = "".join(f"<td{_LEFT if text else ''}>{escape(texts[row])}</td>" for texts, text in laid)
         lines.append(f'<tr class="onb-s-{t.outcome}"><th scope="row">{t.number}</th>{cells}</tr>')
     return "".join(lines)
 
