@@ -25,7 +25,7 @@ Point = tuple[object, object]
 GRID = "var(--onb-grid,lightgray)"
 THIRD = 260  # width of a chart of which three stand beside each other, the least of a column of a grid
 _SMALL = 400  # charts up to this width stand in a grid
-_READABLE = 655  # pixels: a wide chart is never narrower, as its text would have less than 9
+_READABLE = 0.793  # of its width: a narrower chart would have text of less than 9 pixels
 _GROWTH = 1.3  # how much wider than drawn a chart may be shown, where its column is
 _GAP = 6  # between two texts below a chart
 _LETTER, _BOLD = 7.0, 8.0  # width of a letter of a tick, and of a title, in a broad font
@@ -35,7 +35,7 @@ _LONGEST = 14  # letters of a choice beside or below a chart
 def chart(
     body: str, width: int, height: float, *, said: str, key: str, font: float = 11.5, from_right: bool = False
 ) -> str:
-    """Make one ``<svg>``; a wide one keeps its text readable where there is little room, and scrolls.
+    """Make one ``<svg>`` whose text stays readable where there is little room; all but small ones scroll.
 
     Args:
         body: What is drawn, as SVG.
@@ -46,12 +46,11 @@ def chart(
         font: Size of the text.
         from_right: Whether the right end is what a page shows first that has no room for all.
     """
-    is_wide = width > _SMALL
-    sizes = (
-        f"min-width:{min(width, _READABLE)}px" if is_wide else f"width:100%;max-width:{_GROWTH * width:.0f}px"
-    )
+    has_box = width > THIRD
+    sizes = "" if width > _SMALL else f"width:100%;max-width:{_GROWTH * width:.0f}px;"
+    sizes += f"min-width:{_READABLE * width:.0f}px"
     box = ""
-    if is_wide and from_right:  # what is written from the right to the left is scrolled to there at first
+    if has_box and from_right:  # what is written from the right to the left is scrolled to there at first
         sizes += ";direction:ltr;margin-right:auto"
         box = ' style="direction:rtl"'
     drawn = (
@@ -59,7 +58,7 @@ def chart(
         f' font-size="{font}" fill="currentColor" aria-label="{escape(said)}">{body}</svg>'
     )
     return (
-        f'<div class="onb-scroll" data-onb-key="chart:{escape(key)}"{box}>{drawn}</div>' if is_wide else drawn
+        f'<div class="onb-scroll" data-onb-key="chart:{escape(key)}"{box}>{drawn}</div>' if has_box else drawn
     )
 
 

@@ -3,6 +3,8 @@
 import math
 import re
 
+import pytest
+
 from display.example import study, trial
 from optuna_nb.display import figures, parts, plane, scale, svg
 
@@ -90,6 +92,13 @@ def test_a_history_in_a_narrow_page_begins_with_its_newest_trials():
     html = history([trial(n, n / 9) for n in range(9)])
     assert re.match(r'<div class="onb-scroll"[^>]* style="direction:rtl"><svg[^>]*direction:ltr', html)
     assert float(re.search(r"min-width:(\d+)px", html)[1]) * 11.5 / 826 >= 9  # pixels of its text
+
+
+@pytest.mark.parametrize("width", [260, 400, 826])
+def test_no_chart_is_shown_so_narrow_that_its_text_has_less_than_nine_pixels(width):
+    drawn = plane.Plane(scale.Scale(0, 1), scale.Scale(0, 1), width=width).draw("", title="x")
+    assert float(re.search(r"min-width:(\d+)px", drawn)[1]) * 11.5 / width >= 9
+    assert drawn.startswith('<div class="onb-scroll"') == (width > 260)
 
 
 def test_points_beyond_the_scale_of_any_chart_are_triangles_at_its_edge():
