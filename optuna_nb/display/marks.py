@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optuna_nb.display import wording
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -47,9 +49,12 @@ def tips(
     return f'<path d="{path}" fill="{fill}" stroke="{POINT}"/>' if path else ""
 
 
-def ring(x: float, y: float) -> str:
-    """Draw the best trial."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{PAPER}" stroke="{ACCENT}" stroke-width="2"/>'
+def ring(x: float, y: float, number: int, value: float) -> str:
+    """Draw the best trial, with its number and value where the mouse rests on it."""
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{PAPER}" stroke="{ACCENT}" stroke-width="2">'
+        f"<title>trial {number}: {wording.number(value)}</title></circle> "
+    )
 
 
 def cross(x: float, y: float) -> str:

@@ -147,9 +147,9 @@ class Plane:
                 within.append((self.x(a), self.y(b)))
         return within, marks.tips(above, below, top=self.top, bottom=self.height - self.bottom)
 
-    def ring(self, a: object, b: object) -> str:
+    def ring(self, point: Point, number: int, value: float) -> str:
         """Mark one point, the best."""
-        return marks.ring(self.x(a), self.y(b))
+        return marks.ring(self.x(point[0]), self.y(point[1]), number, value)
 
     def line(
         self,

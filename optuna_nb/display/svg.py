@@ -157,7 +157,7 @@ def _best(series: History, axes: _Axes) -> str:
     line += f"H{axes.x(max(series.last, number)):.1f}"
     number, value = series.best[-1]
     drawn = f'<path d="{line}" fill="none" stroke="{ACCENT}" stroke-width="2" stroke-linejoin="round"/>'
-    return drawn + marks.ring(axes.x(number), axes.y(value))
+    return drawn + marks.ring(axes.x(number), axes.y(value), number, value)
 
 
 def _ticks(numbers: Iterable[int], axes: _Axes) -> str:

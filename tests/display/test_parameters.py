@@ -124,3 +124,11 @@ def test_the_sample_keeps_the_best_feasible_trials_of_a_long_study():
     trials = [trial(n, n / 5000, feasible=n < 4000) for n in range(5000)]
     numbers = {t.number for t in importance.sample(study(trials))}
     assert set(range(3900, 4000)) <= numbers
+
+
+def test_the_ring_names_the_best_trial_and_its_value_where_the_mouse_rests_on_it():
+    made = study(boosting(40))
+    said = f"<title>trial {made.best.number}: {made.best.values[0]:.6g}</title></circle>"
+    assert drawn(made, "Slices").count(said) == 4
+    assert drawn(made, "Contour").count(said) == 1
+    assert TABS["history"][1](made, PlayedStudy(1, 1).reader(), Choices()).count(said) == 1

@@ -66,7 +66,7 @@ def _curve(drawing: plane.Plane, curve: Curve, *, leads: bool, is_best: bool) ->
         path = marks.cross(drawing.x(step), drawing.y(value))
         end = f'<path d="{path}" stroke="{plane.BAD}" stroke-width="1.6"/>'
     elif is_best:
-        end = drawing.ring(step, value)
+        end = drawing.ring(curve.points[-1], curve.number, value)
     else:  # a line of one point would not be seen
         end = drawing.dots(curve.points, color=color) if len(curve.points) == 1 else ""
     return drawing.line(curve.points, color=color, width=width, dash="4 3" if is_pruned else "") + end

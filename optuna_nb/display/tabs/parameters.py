@@ -84,7 +84,8 @@ def _slices(subject: Subject, choices: Choices, not_finite: int) -> str:
         body = drawing.hollow([(t.params[name], subject.value(t)) for t in broken])
         body += drawing.dots([(t.params[name], subject.value(t)) for t in kept])
         if best is not None:
-            body += drawing.ring(best.params[name], subject.value(best))
+            value = subject.value(best)
+            body += drawing.ring((best.params[name], value), best.number, value)
         sides |= {values.side(subject.value(t)) for t in [*kept, *broken]} - {0}
         has_broken = has_broken or bool(broken)
         said = f"Slice of {name} over {sum(map(len, subject.having(name)))} trials"
@@ -140,7 +141,8 @@ def _contour(subject: Subject, choices: Choices) -> str:
         for (column, row), ranks in cells.items()
     )
     body += drawing.hollow([(t.params[across], t.params[down]) for t in broken])
-    body += "" if best is None else drawing.ring(best.params[across], best.params[down])
+    if best is not None:
+        body += drawing.ring((best.params[across], best.params[down]), best.number, subject.value(best))
     title = f"{wording.clip_middle(down, 34)} by {wording.clip_middle(across, 34)}"
     chart = drawing.draw(body, title=title, x_label="", said=f"Contour of {title}")
     return f"{heading}{controls}{marks.line([marks.INFEASIBLE] * bool(broken))}{chart}"
