@@ -14,7 +14,7 @@ from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.catalogue import find_model, make_learner
 from optuna_nb.models.evaluation import LIBRARY_DEFAULTS, SETTING, Evaluation
 from optuna_nb.models.folds import DEFAULT_FOLDS, by_default, describe_holdout, make_folds, split_holdout
-from optuna_nb.models.metrics import find_metric, task_of_metric
+from optuna_nb.models.metrics import by_name, find_metric, task_of_metric
 from optuna_nb.models.problem import read_problem
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES, SklearnLearner
 from optuna_nb.models.spaces import Space, names
@@ -93,11 +93,12 @@ def prepare(options: AutotuneOptions) -> Prepared:
     """
     if options.fold_jobs is not None and options.fold_jobs < 1:
         raise InvalidOptionError(f"fold_jobs={options.fold_jobs!r}: give 1 or more", code="NB605")
+    options = replace(options, metric=by_name(options.metric))
     model = find_model(options.model)
     X, y = _rows(options)
     task = options.problem or model.task or task_of_metric(options.metric)
     problem = read_problem(X, y, sample_weight=options.sample_weight, groups=options.groups, task=task)
-    apart = np.empty(0, dtype=np.intp)
+    kept, apart = np.arange(problem.n_rows), np.empty(0, dtype=np.intp)
     everything = problem
     if options.holdout:
         kept, apart = split_holdout(problem, options.holdout, options.seed, options.cv)
@@ -139,7 +140,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     rows = (X.to_frame() if X.ndim == 1 else X) if hasattr(X, "iloc") else everything.X
     if isinstance(learner, SklearnLearner) and hasattr(rows, "columns"):
         _check_names(rows.columns, has_text=bool(problem.categorical))
-    winner = Winner(evaluation, rows, everything.labels, everything.weights, apart)
+    winner = Winner(evaluation, rows, everything.labels, everything.weights, kept=kept, apart=apart)
 
     def finish(study: Any) -> None:
         winner.sum_up(study)

@@ -172,12 +172,6 @@ def make_learner(
                 code="NB601",
             )
         estimator = table[model.name]()
-    scorer = getattr(metric.scorer, "_response_method", None)
-    if problem.is_classification and scorer == "predict_proba" and not hasattr(estimator, "predict_proba"):
-        raise InvalidOptionError(
-            f"{model.name} gives no probabilities, as {metric.name} needs: take --metric accuracy or roc_auc",
-            code="NB606",
-        )
     return SklearnLearner(model.name, estimator, problem, folds, metric, recipe, seed)
 
 

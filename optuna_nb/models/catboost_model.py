@@ -132,6 +132,7 @@ class CatBoostLearner(Learner):
         super().settle(space, by_user)
         self._check_categories(space.fixed.get("cat_features"))
         self._check_gaps()
+        self._native(space.fixed)  # says at once what cannot be
         self.baseline = {name: space.fixed[name] for name in ("border_count",) if name in space.fixed}
 
     def fit_fold(
@@ -143,7 +144,7 @@ class CatBoostLearner(Learner):
         limit: Limit | None = None,
     ) -> FoldFit:
         """Fit one fold; see :class:`Learner`."""
-        values = self._in_numbers(self._native(params))
+        values = self._native(params)
         bins = int(values.get("border_count", 254))
         train, score = self._shared.get((fold, bins), partial(self._pools, fold, bins))
         rounds = values.pop("iterations", None)
@@ -224,17 +225,28 @@ class CatBoostLearner(Learner):
         balanced = bool(values.pop(BALANCED_BLUECAST, False))
         if values.pop(CLASS_WEIGHT, "none") == "balanced" or balanced:
             values["auto_class_weights"] = "Balanced"
+        if isinstance(weights := values.get("class_weights"), dict):
+            values["class_weights"] = self._in_order(weights)
         if values.get("bootstrap_type") in ("Bayesian", "No"):
             values.pop("subsample", None)
         if values.get("bootstrap_type", "Bayesian") != "Bayesian":
             values.pop("bagging_temperature", None)
         return values
 
-    def _in_numbers(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Name classes by their numbers, as trials know them."""
-        if isinstance(given := values.get("class_weights"), dict):
-            values["class_weights"] = self.problem.by_number(given)
-        return values
+    def _in_order(self, given: Mapping[Any, float]) -> list[float]:
+        """Return one weight a class, in the order of the classes: CatBoost takes that of a dict for theirs.
+
+        Raises:
+            InvalidOptionError: If it names what is no class.
+        """
+        classes = () if self.problem.classes is None else self.problem.classes.tolist()
+        if unknown := [label for label in given if label not in classes]:
+            raise InvalidOptionError(
+                f"class_weights names {unknown[0]!r}, which is no class of y: those are"
+                f" {', '.join(map(repr, classes[:5]))}",
+                code="NB604",
+            )
+        return [given.get(label, 1.0) for label in classes]
 
     def _of_all_classes(self, fold: int, values: Mapping[str, Any]) -> dict[str, Any]:
         """Say how many classes there are where the training rows of a fold lack one."""

@@ -84,9 +84,24 @@ def make_folds(
         raise InvalidOptionError(
             "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
         )
+    _check_weights(problem, made)
     _check_classes(problem, made)
     _check_groups(problem, made, cv)
     return made, _describe(splitter, made, problem.n_rows)
+
+
+def _check_weights(problem: Problem, folds: Sequence[Fold]) -> None:
+    """Refuse a fold in which no row counts."""
+    if problem.weights is None:
+        return
+    for number, fold in enumerate(folds, 1):
+        for rows, does in ((fold.train, "learns from"), (fold.score, "scores")):
+            if not problem.weights[rows].any():
+                raise InvalidOptionError(
+                    f"all rows that fold {number} of {len(folds)} {does} have the weight 0: drop rows without"
+                    " weight, or shuffle them",
+                    code="NB605",
+                )
 
 
 def _check_classes(problem: Problem, folds: Sequence[Fold]) -> None:
@@ -173,7 +188,8 @@ def split_holdout(
             they learn from, the last rows are set apart.
 
     Returns:
-        The numbers of the rows that stay, and of those apart.
+        The numbers of the rows that stay, and of those apart. A gap between what folds learn
+        from and what they score is left between them, too.
 
     Raises:
         InvalidOptionError: If the rows cannot be split so.
@@ -184,8 +200,8 @@ def split_holdout(
             code="NB605",
         )
     try:
-        if _is_in_order(problem, cv):
-            train, apart = _last(problem, float(share))
+        if (gap := _gap_in_order(problem, cv)) is not None:
+            train, apart = _last(problem, float(share), gap)
         else:
             one = _one_split(problem, float(share), seed)
             train, apart = next(one.split(problem.X, problem.y, problem.groups))
@@ -209,28 +225,32 @@ def describe_holdout(apart: NDArray[np.intp], n_rows: int) -> str:
     return f"{which} are held out and looked at once, at the end"
 
 
-def _is_in_order(problem: Problem, cv: Any) -> bool:
-    """Tell whether a splitter learns from what was before and scores what came after, in each fold."""
+def _gap_in_order(problem: Problem, cv: Any) -> int | None:
+    """Return how many rows each fold leaves out between what it learns from and what comes after.
+
+    None where a fold learns from rows that do not come before those that it scores.
+    """
     if not hasattr(cv, "split"):
-        return False
+        return None
     try:
         folds = _split(problem, cv)
     except (TypeError, ValueError):
-        return False  # make_folds says what is wrong
-    return bool(folds) and all(fold.train.max() < fold.score.min() for fold in folds)
+        return None  # make_folds says what is wrong
+    gap = min((int(fold.score.min() - fold.train.max()) - 1 for fold in folds), default=-1)
+    return gap if gap >= 0 else None
 
 
-def _last(problem: Problem, share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split off the last rows; neighbours of one group go together."""
+def _last(problem: Problem, share: float, gap: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split off the last rows, behind a gap; neighbours of one group go together."""
     border = problem.n_rows - math.ceil(share * problem.n_rows)
     groups = problem.groups
     while groups is not None and border and groups[border - 1] == groups[border]:
         border -= 1
-    if not border:
+    if border <= gap:
         msg = "no row is left to learn from"
         raise ValueError(msg)
     rows = np.arange(problem.n_rows)
-    return rows[:border], rows[border:]
+    return rows[: border - gap], rows[border:]
 
 
 def _by_number(problem: Problem, folds: int, repeats: int, seed: int) -> Any:

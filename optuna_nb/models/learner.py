@@ -116,6 +116,12 @@ class Learner(ABC):
         """
         self.settled = frozenset(by_user)
         if (asked := self.metric.asks) and not any(map(self.answers, asked)):
+            if asked == ("predict_proba",) and self.problem.is_classification:
+                raise InvalidOptionError(
+                    f"{self.family} gives no probabilities, as {self.metric.name} needs: take --metric"
+                    " accuracy or roc_auc",
+                    code="NB606",
+                )
             raise InvalidOptionError(
                 f"{self.metric.name} asks for {' or '.join(asked)}, and {self.family} has none for"
                 f" {self.problem.task}: take another --metric, or make_scorer without response_method",

@@ -108,6 +108,15 @@ def find_metric(metric: Any, problem: Problem) -> Metric:
     return found
 
 
+def by_name(metric: Any) -> Any:
+    """Return the name of a function of scikit-learn, which is no scorer, but one is called so.
+
+    Anything else is returned as it is.
+    """
+    is_function = inspect.isfunction(metric) and metric.__module__.startswith("sklearn.metrics.")
+    return metric.__name__ if is_function else metric
+
+
 def task_of_metric(metric: Any) -> str | None:
     """Return what a metric of scikit-learn is for, ``"classification"`` or ``"regression"``.
 
@@ -170,6 +179,13 @@ def _find(metric: Any, problem: Problem) -> Metric:
                 f"metric is a {type(metric).__name__}: give the name of a scorer, as roc_auc",
                 code="NB606",
             )
+        if not _takes_model(metric):
+            function = getattr(metric, "__name__", "f")
+            raise InvalidOptionError(
+                f"a metric is called with (model, X, y): give make_scorer({function}), with"
+                " greater_is_better=False where less is better",
+                code="NB606",
+            )
         least = getattr(metric, "_sign", 1) < 0
         function = getattr(metric, "_score_func", metric)
         name = getattr(function, "__name__", type(metric).__name__)
@@ -218,6 +234,17 @@ def _takes_weights(scorer: Any) -> bool:
     return "sample_weight" in known or any(it.kind is it.VAR_KEYWORD for it in known.values())
 
 
+def _takes_model(scorer: Any) -> bool:
+    """Tell whether a scorer can be called with a model, rows and targets."""
+    try:
+        inspect.signature(scorer).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # of what is not Python nobody knows
+    return True
+
+
 def _needs_last_class(scorer: Any) -> bool:
     """Tell whether a scorer of scikit-learn is of one class, and nobody has said of which."""
     if not hasattr(scorer, "_score_func") or "pos_label" in getattr(scorer, "_kwargs", {}):
@@ -264,8 +291,11 @@ class Numbered(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
-        """Return one probability a row and class."""
-        return self.estimator.predict_proba(X)
+        """Return one probability a row and class, in the order of the class numbers."""
+        found = self.estimator.predict_proba(X)
+        ordered = np.zeros((len(found), len(self.labels)))
+        ordered[:, np.searchsorted(self.labels, self.estimator.classes_)] = found
+        return ordered
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Any:

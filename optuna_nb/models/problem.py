@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.rows import read_groups, read_rows, read_weights, take_rows
+from optuna_nb.models.rows import TIMES, read_groups, read_rows, read_weights, take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,17 +140,7 @@ def read_problem(
         "groups": read_groups(groups, len(target)),
     }
     if kind == "regression":
-        try:
-            numbers = target.to_numpy(dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidOptionError(
-                "y holds text, which is classes: take a classifier and a --metric of classes, as accuracy,"
-                " and leave --problem out",
-                code="NB603",
-            ) from None
-        if not np.isfinite(numbers).all():
-            raise InvalidOptionError("y holds infinite values: drop or cap these rows", code="NB603")
-        return Problem(Task.REGRESSION, rows, numbers, **extra)
+        return Problem(Task.REGRESSION, rows, _numbers(target), **extra)
     try:
         classes, codes = np.unique(target.to_numpy(), return_inverse=True)
     except TypeError:
@@ -163,12 +153,18 @@ def read_problem(
         )
     counts = np.bincount(codes)
     is_continuous = len(classes) > _MANY_CLASSES or counts.min() < _RARE
-    if is_continuous and classes.dtype.kind == "f" and (parts := classes[classes % 1 != 0]).size:
+    if is_continuous and (example := _quantity(classes)) is not None:
         raise InvalidOptionError(
-            f"y is continuous, as {parts[0]:.4g}, and holds no classes: take a regressor and a --metric of"
+            f"y is continuous, as {example:.4g}, and holds no classes: take a regressor and a --metric of"
             " numbers, as rmse, and leave --problem out",
             code="NB603",
         )
+    if (
+        is_continuous
+        and classes.dtype.kind in "OU"
+        and not np.isnan(pd.to_numeric(classes, errors="coerce")).any()
+    ):
+        raise InvalidOptionError("y holds numbers as text: y = y.astype(float)", code="NB603")
     if counts.min() < _RARE:
         rare = classes.tolist()[counts.argmin()]
         raise InvalidOptionError(
@@ -176,6 +172,35 @@ def read_problem(
         )
     two = len(classes) == 2  # noqa: PLR2004 - two classes
     return Problem(Task.BINARY if two else Task.MULTICLASS, rows, codes.astype(np.int64), classes, **extra)
+
+
+def _numbers(target: pd.Series) -> NDArray[np.float64]:
+    """Return the target of a regression, and refuse what cannot be one."""
+    try:
+        numbers: NDArray[np.float64] = target.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidOptionError(
+            "y holds text, which is classes: take a classifier and a --metric of classes, as accuracy,"
+            " and leave --problem out",
+            code="NB603",
+        ) from None
+    if not np.isfinite(numbers).all():
+        raise InvalidOptionError("y holds infinite values: drop or cap these rows", code="NB603")
+    if np.ptp(numbers) == 0:
+        raise InvalidOptionError(
+            f"y is {numbers[0]:.4g} in all rows: there is nothing to learn", code="NB603"
+        )
+    return numbers
+
+
+def _quantity(classes: NDArray[Any]) -> float | None:
+    """Return a value that no class has: a fraction, or one of many numbers."""
+    if classes.dtype.kind not in "fiu":
+        return None
+    fractions = classes[classes % 1 != 0]
+    if fractions.size:
+        return float(fractions[0])
+    return float(classes[0]) if len(classes) > _MANY_CLASSES else None
 
 
 def _read_target(y: Any, n_rows: int) -> pd.Series:
@@ -196,6 +221,13 @@ def _read_target(y: Any, n_rows: int) -> pd.Series:
             code="NB603",
         )
     target = target.infer_objects()
+    holds = pd.api.types.infer_dtype(target)
+    if holds in TIMES or isinstance(target.dtype, pd.PeriodDtype):
+        raise InvalidOptionError(
+            "y holds times: turn it into numbers, as (y - y.min()).dt.days", code="NB603"
+        )
+    if holds == "decimal":
+        raise InvalidOptionError("y holds numbers as objects: y = y.astype(float)", code="NB603")
     if pd.api.types.is_complex_dtype(target):
         raise InvalidOptionError("y holds complex numbers: give y.real", code="NB603")
     return target

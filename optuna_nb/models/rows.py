@@ -13,7 +13,7 @@ from optuna_nb.errors import InvalidOptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TIMES = ("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period")
+TIMES = ("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period")
 _NUMBERS = ("integer", "floating", "decimal", "mixed-integer-float", "complex")
 
 
@@ -54,6 +54,10 @@ def _array(X: Any) -> NDArray[np.float64]:
         )
     if isinstance(X, np.ma.MaskedArray):
         raise InvalidOptionError("X is a masked array: give X.filled(np.nan)", code="NB603")
+    if hasattr(X, "to_pandas"):  # of polars, whose names would be lost
+        raise InvalidOptionError(
+            f"X is a {type(X).__module__.split('.')[0]} frame: give X.to_pandas()", code="NB603"
+        )
     try:
         array = np.asarray(X)
         if array.ndim != 2:  # noqa: PLR2004 - rows and columns
@@ -84,7 +88,7 @@ def _is_category(name: str, column: pd.Series) -> bool:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return True
     kind = types.infer_dtype(column, skipna=True)
-    if kind in _TIMES or isinstance(column.dtype, pd.PeriodDtype) or types.is_datetime64_any_dtype(column):
+    if kind in TIMES or isinstance(column.dtype, pd.PeriodDtype) or types.is_datetime64_any_dtype(column):
         raise InvalidOptionError(
             f"column {name!r} holds times: turn it into numbers, as .dt.year, or drop it", code="NB603"
         )
@@ -104,6 +108,10 @@ def _is_category(name: str, column: pd.Series) -> bool:
             f"column {name!r} holds numbers as objects: X = X.infer_objects(), or"
             f" X[{name!r}] = X[{name!r}].astype(float)",
             code="NB603",
+        )
+    if kind == "mixed" and any(isinstance(it, (list, dict, set, np.ndarray)) for it in column):
+        raise InvalidOptionError(
+            f"column {name!r} holds lists or dicts: make columns of what is in them, or drop it", code="NB603"
         )
     return True
 

@@ -15,6 +15,7 @@ from sklearn import ensemble, linear_model, neighbors, svm, tree
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.answers import ask
 from optuna_nb.models.learner import FoldFit, Learner, weight_argument
 from optuna_nb.models.presets import CLASS_WEIGHT, MODELS
@@ -23,7 +24,7 @@ from optuna_nb.models.threads import fitting_threads
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -71,7 +72,7 @@ class SklearnLearner(Learner):
     def __init__(self, family: str, estimator: Any, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.family = family
-        self._estimator = estimator
+        self._estimator = self._settled = estimator
         self.extra = {k: value for k, value in _said(estimator).items() if k not in _OURS}
         self._takes = set(estimator.get_params())
         self._boosts = (
@@ -101,7 +102,30 @@ class SklearnLearner(Learner):
 
     def answers(self, name: str) -> bool:
         """Tell whether a scorer may ask this method of the model."""
-        return name == "predict" or (self.problem.is_classification and hasattr(self._estimator, name))
+        return name == "predict" or (self.problem.is_classification and hasattr(self._settled, name))
+
+    def settle(self, space: Space, by_user: Collection[str]) -> None:
+        """Learn what no trial changes: a fixed parameter may let a model give probabilities."""
+        self._settled = self.model(space.fixed)
+        super().settle(space, by_user)
+        if self._boosts:
+            self._check_gaps()
+
+    def _check_gaps(self) -> None:
+        """Refuse columns of which a fold sees no value: scikit-learn's histograms end in an error there."""
+        X = self.problem.X
+        missing = np.isnan(X) if not hasattr(X, "iloc") else X.select_dtypes("number").isna().to_numpy()
+        names = X.select_dtypes("number").columns if hasattr(X, "iloc") else range(X.shape[1])
+        if self.recipe.is_users or not missing.any():
+            return
+        for number, fold in enumerate(self.folds, 1):
+            for name, is_empty in zip(names, missing[fold.train].all(axis=0), strict=True):
+                if is_empty:
+                    raise InvalidOptionError(
+                        f"column {name!r} has no value in the rows that fold {number} learns from, which"
+                        f" {self.family} cannot take: drop it, or fill its gaps",
+                        code="NB603",
+                    )
 
     def default_space(self, preset: str) -> Space:
         """Return the search space of the model, as far as the rows allow."""

@@ -33,14 +33,23 @@ class Winner:
         X: All rows as the user gave them, those of the holdout among them.
         y: Their targets.
         weights: Their weights, or None.
+        kept: Row numbers of those that trials see.
         apart: Row numbers of the holdout; empty without one.
     """
 
     def __init__(
-        self, evaluation: Evaluation, X: Any, y: Any, weights: NDArray[Any] | None, apart: NDArray[np.intp]
+        self,
+        evaluation: Evaluation,
+        X: Any,
+        y: Any,
+        weights: NDArray[Any] | None,
+        *,
+        kept: NDArray[np.intp],
+        apart: NDArray[np.intp],
     ) -> None:
         self._evaluation = evaluation
-        self._X, self._y, self._weights, self._apart = X, y, weights, apart
+        self._X, self._y, self._weights = X, y, weights
+        self._kept, self._apart = kept, apart
         self._models: dict[tuple[int, int], Any] = {}
         self._lock = threading.Lock()
 
@@ -92,12 +101,9 @@ class Winner:
             "rows": len(self._apart),
             "looks": before.get("looks", 0) + 1,
         }
-        kept = np.setdiff1d(
-            np.arange(len(self._apart) + self._evaluation.learner.problem.n_rows), self._apart
-        )
-        found["score"] = self._score_apart(self._fit(best, kept))
+        found["score"] = self._score_apart(self._fit(best, self._kept))
         if baseline is not None:
-            found["defaults"] = self._score_apart(self._fit(baseline, kept))
+            found["defaults"] = self._score_apart(self._fit(baseline, self._kept))
         study.set_user_attr(HOLDOUT, found)
 
     def _score_apart(self, model: Any) -> float:

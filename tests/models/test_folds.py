@@ -112,12 +112,24 @@ class Before:
         yield tuple(halves[::-1] if self.turned else halves)
 
 
-@pytest.mark.parametrize("cv", [TimeSeriesSplit(4), TimeSeriesSplit(3, gap=2), Before(turned=False)])
+@pytest.mark.parametrize("cv", [TimeSeriesSplit(4), TimeSeriesSplit(2), Before(turned=False)])
 def test_folds_that_look_ahead_have_a_holdout_that_does_so_too(cv):
     kept, held = split_holdout(read_problem(X, Y), 0.2, 1, cv)
 
     assert (kept.tolist(), held.tolist()) == (list(range(96)), list(range(96, 120)))
     assert describe_holdout(held, 120) == "the last 24 rows are held out and looked at once, at the end"
+
+
+def test_a_gap_between_folds_is_left_before_the_holdout_too():
+    kept, held = split_holdout(read_problem(X, Y), 0.2, 1, TimeSeriesSplit(3, gap=5))
+
+    assert (kept.tolist(), held.tolist()) == (list(range(91)), list(range(96, 120)))
+
+
+def test_a_fold_in_which_no_row_counts_is_refused():
+    problem = read_problem(X, Y, sample_weight=np.repeat([0.0, 1.0], 60))
+    with pytest.raises(InvalidOptionError, match="all rows that fold 1 of 2 scores have the weight 0"):
+        make_folds(problem, KFold(2))
 
 
 @pytest.mark.parametrize(

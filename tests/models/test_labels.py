@@ -9,6 +9,8 @@ from catboost import CatBoostClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, get_scorer, make_scorer
 
+from optuna_nb.errors import InvalidOptionError
+
 LABELS = [np.array(["no", "yes"]), np.array([1, 2]), np.array([0, 1])]
 
 
@@ -40,6 +42,38 @@ def test_a_metric_of_one_class_is_of_the_last_one_in_trials_and_holdout(tuned, s
     assert handle.best_value == numbers.best_value
     found, known = (it.study.user_attrs["holdout"]["score"] for it in (handle, numbers))
     assert found == pytest.approx(known)
+
+
+@pytest.mark.parametrize("labels", [*LABELS, np.array([False, True])], ids=lambda it: str(it[1]))
+def test_weights_of_classes_mean_the_same_in_whatever_order_they_are_named(tuned, skewed, labels):
+    X, y = skewed
+    no, yes = labels.tolist()
+    given = [{no: 1.0, yes: 3.0}, {yes: 3.0, no: 1.0}, {yes: 3.0}]
+    made = [
+        tuned(
+            "catboost",
+            X,
+            labels[y],
+            trials=1,
+            folds=2,
+            holdout=0.3,
+            fix={"class_weights": it, "iterations": 20},
+            name=f"study{k}",
+        )
+        for k, it in enumerate(given)
+    ]
+    assert len({handle.best_value for handle in made}) == 1
+    assert made[0].best_value < 0.5
+    assert {it.study.user_attrs["holdout"]["score"] < 0.5 for it in made} == {True}
+    assert (made[1].best_model.predict(X) == labels[y]).mean() > 0.85
+
+
+def test_a_weight_of_what_is_no_class_is_refused(tuned, skewed):
+    X, y = skewed[0], LABELS[0][skewed[1]]
+    with pytest.raises(
+        InvalidOptionError, match="class_weights names 0, which is no class of y: those are 'no'"
+    ):
+        tuned("catboost", X, y, fix={"class_weights": {0: 1, 1: 2}})
 
 
 def yes_alone(estimator, X, y):

@@ -13,7 +13,7 @@ from sklearn.metrics import (
 )
 
 from optuna_nb.errors import InvalidOptionError
-from optuna_nb.models.metrics import as_estimator, find_metric, target_of, task_of_metric
+from optuna_nb.models.metrics import as_estimator, by_name, find_metric, target_of, task_of_metric
 from optuna_nb.models.problem import read_problem
 
 X = np.arange(40.0).reshape(20, 2)
@@ -168,3 +168,19 @@ def test_a_score_of_probabilities_knows_classes_that_the_scoring_rows_lack(name,
         assert np.isfinite(metric.score(few, X[rows], problem.y[rows]))
     plain = get_scorer(name if name.startswith("d2") else f"neg_{name}")
     assert metric.score(ready, X, problem.y) == pytest.approx(-metric.sign * plain(ready, X, problem.y))
+
+
+def test_a_function_of_scikit_learn_is_the_metric_of_its_name():
+    assert [by_name(it) for it in (accuracy_score, log_loss, "rmse", None)] == [
+        *("accuracy_score", "log_loss", "rmse", None)
+    ]
+    made = make_scorer(accuracy_score)
+    assert by_name(made) is made
+
+
+def test_a_function_of_targets_and_predictions_is_no_scorer():
+    def spread(y_true, y_pred):
+        return float(abs(y_true - y_pred).max())
+
+    with pytest.raises(InvalidOptionError, match=r"called with \(model, X, y\): give make_scorer\(spread\)"):
+        find_metric(spread, NUMBERS)

@@ -314,3 +314,29 @@ def test_an_index_with_duplicates_changes_no_score(tuned, texts, model):
     found = tuned(model, doubled, pd.Series(y.to_numpy()), name="doubled", **options)
     assert [it.value for it in found.study.trials] == [it.value for it in plain.study.trials]
     assert np.array_equal(found.best_model.predict(doubled), plain.best_model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("model", "fix", "space"),
+    [
+        (SGDClassifier(random_state=0), {"loss": "log_loss"}, {"alpha": (1e-5, 1.0, "log")}),
+        ("svm", {"probability": True}, None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The `probability` parameter:FutureWarning")
+def test_a_fixed_parameter_lets_a_model_give_probabilities(tuned, cancer, model, fix, space):
+    options = {} if space is None else {"space": space}
+    assert tuned(model, *cancer, **QUICK, metric="log_loss", fix=fix, **options).best_value < 10
+
+
+@pytest.mark.parametrize("form", [np.asarray, pd.DataFrame])
+def test_a_column_without_a_value_is_refused_where_histograms_cannot_take_it(tuned, form):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    X[:, 1] = np.nan
+    y = X[:, 0] + 0.1 * rng.normal(size=60)
+    with pytest.raises(
+        InvalidOptionError, match=r"column '?1'? has no value in the rows that fold 1 learns from"
+    ):
+        tuned("hist_gradient_boosting", form(X), y, **QUICK)
+    assert np.isfinite(tuned("xgboost", form(X), y, **QUICK, fix={"n_estimators": 10}).best_value)

@@ -1,5 +1,7 @@
 """What y says about the problem."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,6 +47,8 @@ def test_the_user_may_know_better_than_y():
 
 @pytest.mark.parametrize("y", [np.linspace(-3.185, 1, 40), np.repeat([0.5, 1.25], [39, 1])])
 def test_numbers_with_fractions_are_no_classes_where_they_are_many_or_rare(y):
+    with pytest.raises(InvalidOptionError, match=r"y is continuous, as .*: take a regressor and a --metric"):
+        read_problem(X, np.arange(40, dtype=float), task="classification")
     with pytest.raises(InvalidOptionError, match=r"y is continuous, as .*: take a regressor and a --metric"):
         read_problem(X, y, task="classification")
 
@@ -139,3 +143,34 @@ def test_rows_keep_the_index_that_they_came_with_and_the_frame_is_not_changed():
     assert problem.X.index.equals(frame.index)
     assert problem.take(np.array([3, 1])).X.index.tolist() == [18, 19]
     assert frame.columns.tolist() == [1, "b"]
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "says"),
+    [
+        (np.full(40, 1.5), "regression", r"y is 1.5 in all rows: there is nothing to learn"),
+        ([f"{k / 7:.3f}" for k in range(40)], None, r"y holds numbers as text: y = y.astype\(float\)"),
+        ([Decimal(k) / 7 for k in range(40)], None, r"y holds numbers as objects: y = y.astype\(float\)"),
+        (pd.date_range("2026-01-01", periods=40), None, "y holds times"),
+        (pd.timedelta_range("1h", periods=40), "regression", "y holds times"),
+    ],
+)
+def test_a_target_that_nothing_can_learn_is_refused_with_what_it_holds(y, task, says):
+    with pytest.raises(InvalidOptionError, match=says):
+        read_problem(X, y, task=task)
+
+
+@pytest.mark.parametrize("held", [[1, 2], {"a": 1}, {3}])
+def test_a_column_of_lists_is_refused_by_name(held):
+    frame = pd.DataFrame({"a": range(40), "z": [held] * 40})
+    with pytest.raises(InvalidOptionError, match="column 'z' holds lists or dicts"):
+        read_problem(frame, [0, 1] * 20)
+
+
+def test_a_frame_of_another_library_is_to_be_one_of_pandas():
+    class Frame:
+        def to_pandas(self):
+            raise AssertionError
+
+    with pytest.raises(InvalidOptionError, match=r"give X.to_pandas\(\)"):
+        read_problem(Frame(), [0, 1] * 20)
