@@ -27,20 +27,27 @@ def load_named(given: argparse.Namespace) -> StudyHandle:
 def enqueue(given: argparse.Namespace) -> None:
     """Queue the parameter sets of a variable."""
     handle = load_named(given)
-    if not given.variable:
+    variable = " ".join(given.variable)  # a dict that somebody writes out is several words
+    if not variable:
         msg = f"name the variable that holds the parameters, as `%tune enqueue {given.name} my_params`"
         raise InvalidOptionError(msg, code="NB108")
-    if given.variable not in given.namespace:
-        known = [it for it in given.namespace if not it.startswith("_") and not hasattr(builtins, it)]
-        fix = did_you_mean(given.variable, known) or "; set it first, to a dict or a list of dicts"
-        msg = f"there is no variable {given.variable}{fix}"
+    if not variable.isidentifier():
+        msg = (
+            f"%tune enqueue takes the name of a variable: my_params = {{...}} in a cell, then `%tune enqueue"
+            f" {given.name} my_params`"
+        )
         raise InvalidOptionError(msg, code="NB110")
-    print(handle.enqueue(given.namespace[given.variable]).note)  # noqa: T201
+    if variable not in given.namespace:
+        known = [it for it in given.namespace if not it.startswith("_") and not hasattr(builtins, it)]
+        fix = did_you_mean(variable, known) or "; set it first, to a dict or a list of dicts"
+        msg = f"there is no variable {variable}{fix}"
+        raise InvalidOptionError(msg, code="NB110")
+    print(handle.enqueue(given.namespace[variable]).note)  # noqa: T201
 
 
 def add_enqueue_flags(parser: LineParser) -> None:
     """Add what ``%tune enqueue`` takes."""
-    parser.add_argument("variable", nargs="?", metavar="VARIABLE", help="it holds a dict or a list of dicts")
+    parser.add_argument("variable", nargs="*", metavar="VARIABLE", help="it holds a dict or a list of dicts")
 
 
 def export(given: argparse.Namespace) -> None:

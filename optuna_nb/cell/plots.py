@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from optuna_nb.tuning.handle import StudyHandle
 
+_OF_ANY = ("timeline", "intermediate_values")  # plots of trials in any state
 KINDS = (
     *("contour", "edf", "hypervolume_history", "intermediate_values", "optimization_history"),
     *("parallel_coordinate", "param_importances", "pareto_front", "rank", "slice", "timeline"),
@@ -48,7 +49,10 @@ def plot(kind: str, handle: StudyHandle) -> Any:
     """
     name = SHORT.get(kind, kind)
     if name not in KINDS:
-        fix = did_you_mean(kind, [*KINDS, *SHORT]) or f"; there are {', '.join(KINDS)}"
+        fix = (
+            did_you_mean(kind, [*KINDS, *SHORT])
+            or f"; there are {', '.join(sorted({*KINDS, *SHORT} - set(SHORT.values())))}"
+        )
         msg = f"%tune plot has no plot {kind!r}{fix}"
         raise InvalidOptionError(msg, code="NB701")
     import optuna
@@ -61,16 +65,32 @@ def plot(kind: str, handle: StudyHandle) -> Any:
             f"%tune plot {kind} is for two or three directions, and {handle.name} has {len(study.directions)}"
         )
         raise InvalidOptionError(msg, code="NB701")
+    if name not in _OF_ANY and not any(
+        it.state.name == "COMPLETE" for it in study.get_trials(deepcopy=False)
+    ):
+        msg = f"%tune plot {kind} shows completed trials, and {handle.name} has none yet"
+        raise InvalidOptionError(msg, code="NB701")
     arguments = _arguments(name, study)
     try:
         # The terminator draws a progress bar of its own, which is over before anybody has read it.
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return getattr(optuna.visualization, f"plot_{name}")(study, **arguments)
+            return _on_any_page(getattr(optuna.visualization, f"plot_{name}")(study, **arguments))
     except (ValueError, RuntimeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         msg = f"%tune plot {kind} does not fit {handle.name}: {first}"
         raise InvalidOptionError(msg, code="NB701") from None
+
+
+def _on_any_page(figure: Any) -> Any:
+    """Let a figure take the page's width and stand on a light page and on a dark one."""
+    clear, line = "rgba(0, 0, 0, 0)", "rgba(128, 128, 128, 0.3)"
+    figure.update_layout(
+        width=None, autosize=True, paper_bgcolor=clear, plot_bgcolor=clear, font_color="#7d8590"
+    )
+    figure.update_xaxes(gridcolor=line, zerolinecolor=line)
+    figure.update_yaxes(gridcolor=line, zerolinecolor=line)
+    return figure
 
 
 def _arguments(name: str, study: optuna.Study) -> dict[str, Any]:

@@ -252,5 +252,5 @@ def list_studies(storage: str) -> pd.DataFrame:
     with contextlib.closing(open_read_only(storage)) as connection:
         rows = versions.list_all(connection)
     columns = ["name", "state", "done", "target", "metric", "created_at"]
-    table = pd.DataFrame(rows, columns=columns)
-    return table.assign(created_at=pd.to_datetime(table["created_at"], utc=True))
+    table = pd.DataFrame(rows, columns=columns).astype({"target": "Int64"})  # a study may have none
+    return table.assign(created_at=pd.to_datetime(table["created_at"], utc=True).dt.floor("s"))

@@ -204,9 +204,13 @@ def _replace_code(
     return _go_on(storage, objective, options, new, ledger)
 
 
+def _trials(count: int) -> str:
+    return f"{count} trial" if count == 1 else f"{count} trials"
+
+
 def _resume_note(name: str, done: int, target: int | None, options: TuneOptions, seed: int) -> str:
     if done == 0:
-        text = f"{name}: {target} trials to go" if target is not None else f"{name} begins"
+        text = f"{name}: {_trials(target)} to go" if target is not None else f"{name} begins"
     elif target is None:
         text = f"resumed {name}: {done} done"
     elif done >= target:
@@ -247,7 +251,7 @@ def _begin(
         storage.set_study_system_attr(study_id, METRIC_NAMES, names)
     _queue_first(storage, version, objective, options)
     target = _target(options, 0)
-    to_go = "" if target is None else f" with {target} trials to go"
+    to_go = "" if target is None else f" with {_trials(target)} to go"
     return Prepared(version, ledger, target, f"{version.study_name} begins{to_go}")
 
 

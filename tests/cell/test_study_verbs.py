@@ -103,6 +103,11 @@ def test_what_a_variable_holds_is_enqueued(run):
     assert "name the variable" in run("%tune enqueue bowl", fails=True)
     run("number = 3")
     assert "a dict of values" in run("%tune enqueue bowl number", fails=True)
+    for written_out in ('{"x": 1.0, "k": 2}', "\"{'x': 1.0}\""):
+        said = run(f"%tune enqueue bowl {written_out}", fails=True)
+        assert (
+            "takes the name of a variable: my_params = {...} in a cell, then `%tune enqueue bowl my" in said
+        )
 
 
 def test_a_study_is_exported_and_imported(run, tmp_path):
@@ -350,6 +355,33 @@ def test_a_front_is_for_two_or_three_directions(run):
     run(f"%%tune bowl -n 2 --wait -q\n{CELL}")
     said = run("%tune plot pareto bowl", fails=True)
     assert "%tune plot pareto is for two or three directions, and bowl@1 has 1" in said
+
+
+def test_a_plot_has_no_colour_of_the_page_and_no_width_of_its_own(run):
+    run(f"%%tune bowl -n 3 --wait -q\n{CELL}")
+    run("figure = %tune plot slice bowl")
+    layout = run.shell.user_ns["figure"].layout
+    assert (layout.width, layout.paper_bgcolor, layout.plot_bgcolor) == (None, *["rgba(0, 0, 0, 0)"] * 2)
+    assert "there are contour, curves, edf, history, hypervolume" in run("%tune plot zzz bowl", fails=True)
+
+
+def test_a_plot_of_a_study_without_a_completed_trial_is_refused_in_one_line(run):
+    run(f"%%tune bowl -n 1 --wait -q\nimport optuna\nraise optuna.TrialPruned\n{CELL}")
+    said = run("%tune plot history bowl", fails=True)
+    assert "%tune plot history shows completed trials, and bowl@1 has none yet" in said
+
+
+def test_the_front_names_its_values(run):
+    cell = "x = trial.suggest_float('x', 0, 1)\nx, 1 - x"
+    run(f"%%tune two -n 2 --wait -q --direction maximize --direction minimize --metric gain,cost\n{cell}")
+    assert run("%tune best two").count(" cost 0.") == 2
+
+
+def test_studies_with_and_without_a_total_are_listed_with_whole_numbers(run):
+    run(f"%%tune bowl -n 1 --wait -q\n{CELL}")
+    run("%tune list")
+    assert str(run.result["target"].dtype) == "Int64"
+    assert run.result["created_at"].dt.microsecond.tolist() == [0]
 
 
 def test_trials_are_shown_without_what_the_sampler_notes(run):
