@@ -14,12 +14,17 @@ from typing import Any
 
 import psutil
 
-NICE = 5  # of -20 to 19; with less, a kernel that wakes up still waits for a slice
+NICE = 5  # steps behind the kernel; with less, a kernel that wakes up still waits for a slice
 _SESSION = Path("/proc/self/autogroup")  # man 7 sched, "The autogroup feature"
 
 
 def dask_setup(worker: Any) -> None:  # noqa: ARG001 - so Dask calls it
     """Step back behind the kernel; Dask calls it by this name."""
-    psutil.Process().nice(NICE if psutil.POSIX else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+    me = psutil.Process()
+    with suppress(psutil.Error, OSError):  # who may not be slower than it is, is not slower
+        if psutil.POSIX:
+            me.nice(min(19, me.nice() + NICE))
+        else:
+            me.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
     with suppress(OSError):  # another system, or a container that does not let us
         _SESSION.write_text(str(NICE))
