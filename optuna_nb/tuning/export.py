@@ -66,6 +66,7 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
     if top is not None and top < 1:
         msg = f"top={top}: give how many trials to write, at least 1"
         raise InvalidOptionError(msg, code="NB511")
+    replaces = ", in place of an earlier export" if path.exists() else ""
     if kind in DATABASES:
         if pareto or top is not None:
             msg = f"{target} holds the whole study: --pareto and --top go with .csv, .parquet and .json"
@@ -82,7 +83,7 @@ def export(name: str, storage: str, target: str, *, pareto: bool = False, top: i
         document = describe(study, pareto=pareto, top=top)
         count = len(document["trials"])
         _write(path, document)
-    return f"wrote {count} trial{'' if count == 1 else 's'} of {name} to {target}"
+    return f"wrote {count} trial{'' if count == 1 else 's'} of {name} to {target}{replaces}"
 
 
 def is_report(target: str) -> bool:

@@ -64,7 +64,9 @@ def hexes(study):
 
 
 def test_a_csv_holds_every_finished_trial_by_number_with_its_rank(single, tmp_path):
-    assert single.export(tmp_path / "s.csv") == f"wrote 20 trials of s@1 to {tmp_path / 's.csv'}"
+    said = f"wrote 20 trials of s@1 to {tmp_path / 's.csv'}"
+    assert single.export(tmp_path / "s.csv") == said
+    assert single.export(tmp_path / "s.csv") == f"{said}, in place of an earlier export"
     frame = pd.read_csv(tmp_path / "s.csv")
     assert list(frame.columns[:5]) == ["rank", "number", "state", "values_auc", "feasible"]
     assert list(frame["number"]) == list(range(20))
