@@ -8,7 +8,7 @@ help:  ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 install:  ## Make .venv with everything in it
-	python3 -m venv .venv
+	python3 -m venv --upgrade-deps .venv
 	.venv/bin/pip install -c constraints.txt -e ".[lab,dask,postgres,samplers,docs,dev]"
 
 test:  ## The quick tests, two at a time, some minutes

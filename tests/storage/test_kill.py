@@ -37,10 +37,10 @@ def test_ten_kills_lose_nothing_and_change_nothing(nursery, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_300_kills_over_all_samplers_lose_nothing_and_change_nothing(nursery_with_torch, tmp_path):
-    tally = Campaign(nursery_with_torch, tmp_path, seed=1).spread(300)
+def test_100_kills_over_all_samplers_lose_nothing_and_change_nothing(nursery_with_torch, tmp_path):
+    tally = Campaign(nursery_with_torch, tmp_path, seed=1).spread(100)
     print(tally)
-    assert tally.kills >= 300
+    assert tally.kills >= 100
     assert set(tally.kills_of) == set(CASES) - {"everything"}
     assert tally.is_clean, tally.findings
 
