@@ -63,10 +63,10 @@ def history(series: History, *, height: int = 230) -> str:
         One ``<svg>`` in its box, of at most about 16 kB; a line of text while there is nothing to draw.
     """
     if not series.points:
-        text = "No completed trial yet"
         if series.not_finite:
             text = f"No finite value, of {series.not_finite} completed trials"
-        return f'<p class="onb-chart onb-quiet" style="min-height:{height}px">{text}</p>'
+            return f'<p class="onb-chart onb-quiet">{text}</p>'
+        return f'<p class="onb-chart onb-quiet" style="min-height:{height}px">No completed trial yet</p>'
     key = _key(series)
     arrow = "↓ lower is better" if series.direction == "minimize" else "↑ higher is better"
     title = _BOLD * len(series.label) + _LETTER * len(arrow)

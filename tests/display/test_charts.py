@@ -86,6 +86,7 @@ def test_a_study_without_any_finite_value_says_so():
     for state in ("running", "completed"):
         html = parts.charts(study([trial(n, math.inf) for n in range(3)], state=type(study([]).state)(state)))
         assert "No finite value, of 3 completed trials" in html
+        assert "min-height" not in html
 
 
 def test_a_history_in_a_narrow_page_begins_with_its_newest_trials():
