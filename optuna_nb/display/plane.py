@@ -24,9 +24,7 @@ Point = tuple[object, object]
 
 GRID = "var(--onb-grid,lightgray)"
 THIRD = 260  # width of a chart of which three stand beside each other, the least of a column of a grid
-_SMALL = 400  # charts up to this width stand in a grid
 _READABLE = 0.793  # of its width: a narrower chart would have text of less than 9 pixels
-_GROWTH = 1.3  # how much wider than drawn a chart may be shown, where its column is
 _GAP = 6  # between two texts below a chart
 _LETTER, _BOLD = 7.0, 8.0  # width of a letter of a tick, and of a title, in a broad font
 _LONGEST = 14  # letters of a choice beside or below a chart
@@ -47,8 +45,7 @@ def chart(
         from_right: Whether the right end is what a page shows first that has no room for all.
     """
     has_box = width > THIRD
-    sizes = "" if width > _SMALL else f"width:100%;max-width:{_GROWTH * width:.0f}px;"
-    sizes += f"min-width:{_READABLE * width:.0f}px"
+    sizes = f"min-width:{_READABLE * width:.0f}px"
     box = ""
     if has_box and from_right:  # what is written from the right to the left is scrolled to there at first
         sizes += ";direction:ltr;margin-right:auto"
