@@ -475,7 +475,7 @@ def test_a_plain_optuna_study_is_continued_under_its_own_name(options):
 def test_the_list_says_when_a_study_was_made_and_in_which_zone(options):
     optuna.create_study(study_name="plain", storage=options.storage)
     assert api.list_studies(options.storage)["created_at"].isna().all()
-    before = datetime.now(UTC)
+    before = datetime.now(UTC).replace(microsecond=0)
     api.start(make(), replace(options, trials=2)).wait()
     assert before <= api.list_studies(options.storage)["created_at"].max() <= datetime.now(UTC)
 
