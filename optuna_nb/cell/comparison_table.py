@@ -42,10 +42,11 @@ class ComparisonTable:
                 self._output.update(bundle, raw=True)  # type: ignore[no-untyped-call]
 
     def _follow(self) -> None:
-        pause = _LOOK_SECONDS
-        while self._comparison.is_running:
+        pause, goes_on = _LOOK_SECONDS, True
+        while goes_on:
             with contextlib.suppress(TimeoutError, OptunaNBError):
                 self._comparison.wait(pause)
+            goes_on = self._comparison.is_running  # before the look, so that one comes after the end
             began = time.perf_counter()
             self.update()
             pause = max(_LOOK_SECONDS, (time.perf_counter() - began) / _SHARE)
