@@ -65,6 +65,8 @@ class Evaluation:
         fold_jobs: Folds of a trial at the same time; None for what the cores allow.
     """
 
+    ends_when_asked = True  # see tuning/dropping.py
+
     def __init__(
         self,
         learner: Learner,

@@ -14,6 +14,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from optuna_nb.tuning.dropping import TrialDropped, asked_to_end
 from optuna_nb.tuning.executors.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _Task(Generic[_R]):
 
     def result(self) -> _R:
         while True:
-            # Between two looks Python can interrupt this thread, as *Stop now* of the panel does.
+            # Between two looks Python can interrupt this thread, as the end of the program does.
             with contextlib.suppress(queue.Empty):
                 value, error = self._result.get(timeout=_LOOK_SECONDS)
                 break
@@ -63,17 +64,20 @@ def in_order(fit: Callable[[int, threading.Event], _R], count: int, workers: int
     """Yield ``fit(0), fit(1), ...``, with up to ``workers`` of them at work.
 
     Closing the iterator sets the event that each ``fit`` is given, and waits for those
-    that have begun: their data are used by the next trial.
+    that have begun: their data are used by the next trial. *Stop now* sets it, too.
 
     Args:
         fit: Called from several threads with a number and the event.
         count: How many there are.
         workers: Threads at the same time; 1 runs all in the calling thread.
+
+    Raises:
+        TrialDropped: The trial is to be dropped.
     """
-    cancelled = threading.Event()
+    cancelled = asked_to_end()
     if workers <= 1:
         for number in range(count):
-            yield fit(number, cancelled)
+            yield _unless(cancelled, fit(number, cancelled))
         return
     tasks: list[_Task[_R]] = []
 
@@ -84,11 +88,17 @@ def in_order(fit: Callable[[int, threading.Event], _R], count: int, workers: int
     try:
         for number in range(count):
             start(number + workers)
-            yield tasks[number].result()
+            yield _unless(cancelled, tasks[number].result())
     finally:
         cancelled.set()
         for task in tasks:
             task.thread.join()
+
+
+def _unless(cancelled: threading.Event, result: _R) -> _R:
+    if cancelled.is_set():
+        raise TrialDropped
+    return result
 
 
 def _bound(fit: Callable[[int, threading.Event], Any], number: int, cancelled: threading.Event) -> Any:

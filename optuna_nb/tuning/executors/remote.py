@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import ObjectiveError
 from optuna_nb.tuning import capture, observer
-from optuna_nb.tuning.dropping import Droppable, TrialDropped
+from optuna_nb.tuning.dropping import Droppable, TrialDropped, asked_to_end
 from optuna_nb.tuning.executors.messages import Result, dumps
 from optuna_nb.tuning.executors.remote_trial import RemoteHistory, RemoteTrial
 from optuna_nb.tuning.score import read_score
@@ -69,7 +69,9 @@ class Channel:
 
         Raises:
             Exception: What answering raised there.
+            TrialDropped: Nobody will answer any more.
         """
+        asked = asked_to_end()
         self._questions += 1
         number = self._questions
         with self._lock:
@@ -81,6 +83,8 @@ class Channel:
                 try:  # between two looks this thread can be interrupted, as a dropped trial is
                     answered, fine, value = self.answers.get(timeout=0.2)
                 except queue.Empty:
+                    if asked.is_set():
+                        raise TrialDropped from None
                     continue
                 if answered == number:
                     if not fine:
@@ -110,7 +114,7 @@ def run(load: Callable[[], Callable[[Trial], Any]], assignment: Assignment, chan
             directions = [direction.name.lower() for direction in assignment.study.directions]
             with observer.belonging_to(trial, RemoteHistory(channel)), _watched(channel) as droppable:
                 try:
-                    with droppable.evaluating():
+                    with droppable.evaluating(evaluate):
                         value = evaluate(trial)
                 finally:
                     used = trial.used

@@ -45,7 +45,7 @@ class ThreadExecutor:
         """Evaluate a trial in the calling thread."""
         if self._limit is not None:
             self._limit.apply()
-        with self._droppable.evaluating():
+        with self._droppable.evaluating(self._evaluate):
             value = self._evaluate(trial)
         return read_score(value, self._directions)
 
