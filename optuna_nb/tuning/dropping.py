@@ -1,31 +1,26 @@
 """Stop now: the trial in flight is dropped, by an event or by an exception in the thread that evaluates.
 
-An objective that says ``ends_when_asked`` looks at the event of :func:`asked_to_end`. Any other is
-interrupted:
-CPython can raise an exception in another thread (``PyThreadState_SetAsyncExc``).
-It arrives between two bytecodes: Python code ends at once, while a call into C
-(a fit of XGBoost, a ``sleep``) ends first. Code that catches ``BaseException``
-swallows it, and its trial then ends as usual. The exception is only ever raised
-inside of an objective, never in the code around it that writes the result.
-
-What calls back into Python from C is not to be interrupted: a matrix of XGBoost that is
-being made crashes the process, and a thread that is just being started can get the
-exception of the one that starts it (both have one identity for a moment), and its parent
-waits for it for ever. Therefore ``%autotune`` ends when it is asked.
+An objective that says ``ends_when_asked``, as that of ``%autotune`` does, looks at the
+event of :func:`asked_to_end`. Any other is interrupted (``interrupting.py``): Python code
+ends at once, a call into C first. Code that catches ``BaseException`` swallows the
+exception, and its trial then ends as usual. It is only ever raised inside of an objective,
+never in the code around it that writes the result.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
-import ctypes
 import threading
+import time
 from typing import TYPE_CHECKING
 
+from optuna_nb.tuning.interrupting import can_be_interrupted, raise_in, receive
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-
+_LOOK_SECONDS = 0.003
 _asked: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("asked", default=None)
 
 
@@ -91,36 +86,38 @@ class Droppable:
             if ident in self._raised:  # raised, perhaps not yet delivered
                 self._raised.discard(ident)
                 if event is None:
-                    _receive(ident)
+                    receive(TrialDropped)
 
     def drop_all(self) -> int:
-        """Drop the trial of each evaluating thread; return how many. None begins any more."""
+        """Drop the trial of each evaluating thread; return how many. None begins any more.
+
+        Where a thread may not be interrupted just now, that follows when it may.
+        """
         with self._lock:
             self._dropping = True
             fresh = self._inside.keys() - self._raised
-            for ident in fresh:
-                event = self._inside[ident]
-                if event is None:
-                    _raise_in(ident)
-                else:
-                    event.set()
-            self._raised |= fresh
+            if self._drop_those_that_may(fresh):
+                threading.Thread(target=self._drop_later, name="optuna_nb drop", daemon=True).start()
             return len(fresh)
 
+    def _drop_those_that_may(self, idents: Iterable[int]) -> list[int]:
+        """Drop what can be dropped just now, and return the threads that are left."""
+        return [ident for ident in idents if not self._drop(ident)]
 
-def _raise_in(ident: int) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(TrialDropped))
+    def _drop(self, ident: int) -> bool:
+        event = self._inside[ident]
+        if event is not None:
+            event.set()
+        elif can_be_interrupted(ident):
+            raise_in(ident, TrialDropped)
+        else:
+            return False
+        self._raised.add(ident)
+        return True
 
-
-def _receive(ident: int) -> None:
-    """Let an exception that was raised in the current thread, and may be on its way, arrive here.
-
-    To take it back with ``None`` would leave CPython's flag "look for an exception" set for good:
-    every thread then looks at each step, and on 3.11 a frame that is profiled or traced never begins.
-    """
-    try:
-        _raise_in(ident)  # instead of the one on its way, or once more if that one has arrived
-        while True:  # it arrives at the first jump back
-            pass
-    except TrialDropped:
-        return
+    def _drop_later(self) -> None:
+        left: Iterable[int] = self._inside
+        while left:
+            time.sleep(_LOOK_SECONDS)
+            with self._lock:
+                left = self._drop_those_that_may(self._inside.keys() - self._raised)

@@ -1,17 +1,21 @@
 """Stop now: the trials in flight are dropped, whatever they are at, and nothing else is harmed."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
+import xgboost
 
 from harness.studies import integrity
 from optuna_nb.records import Objective, StudyState, TuneOptions
 from optuna_nb.tuning import api
-from optuna_nb.tuning.dropping import Droppable, TrialDropped
+from optuna_nb.tuning.dropping import Droppable, TrialDropped, asked_to_end
 
 
 def start(tmp_path, function, **flags):
@@ -134,7 +138,7 @@ def test_the_exception_never_arrives_after_the_objective_has_ended():
 
 PROFILE_AFTER_A_DROP = """
 import cProfile, threading
-from optuna_nb.tuning.dropping import Droppable, TrialDropped
+from optuna_nb.tuning.dropping import Droppable, TrialDropped, asked_to_end
 
 def work():
     try:
@@ -158,3 +162,110 @@ cProfile.run("sum(range(5))")
 def test_a_profiler_still_works_after_a_drop():
     # in a process of its own: the fault this is about hangs in C, where no timeout of a test reaches it
     subprocess.run([sys.executable, "-c", PROFILE_AFTER_A_DROP], check=True, timeout=20, capture_output=True)
+
+
+def test_an_objective_that_ends_when_asked_is_asked_and_never_interrupted(tmp_path):
+    class Polite:
+        ends_when_asked = True
+        interrupted = False
+
+        def __call__(self, trial):
+            asked = asked_to_end()
+            try:
+                while trial.number >= 2 and not asked.is_set():
+                    time.sleep(0.01)
+            except BaseException:
+                self.interrupted = True
+                raise
+            if asked.is_set():
+                raise TrialDropped
+            return trial.suggest_float("x", 0, 1)
+
+    objective = Polite()
+    handle = start(tmp_path, objective)
+    while handle.snapshot().done < 2:
+        time.sleep(0.02)
+    handle.stop_now()
+    snapshot = handle.wait().snapshot()
+    assert not objective.interrupted
+    assert [t.number for t in snapshot.trials] == [0, 1]
+    assert snapshot.state is StudyState.STOPPED
+
+
+def test_a_thread_that_makes_a_matrix_of_xgboost_is_interrupted_only_after_that(tmp_path):
+    inside, go_on, forever, said = threading.Event(), threading.Event(), threading.Event(), []
+
+    class Slow(xgboost.DataIter):
+        given = False
+
+        def next(self, input_data):
+            inside.set()
+            go_on.wait(20)
+            if self.given:
+                return False
+            self.given = True
+            input_data(data=np.arange(20.0).reshape(10, 2), label=np.arange(10.0))
+            return True
+
+        def reset(self):
+            self.given = False
+
+    def objective(trial):
+        matrix = xgboost.QuantileDMatrix(Slow())
+        said.append(matrix.num_row())
+        while not forever.is_set():
+            time.sleep(0.01)
+
+    handle = start(tmp_path, objective)
+    assert inside.wait(20)
+    handle.stop_now()
+    time.sleep(0.1)
+    assert handle.is_running
+    go_on.set()
+    begin = time.monotonic()
+    handle.wait()
+    assert time.monotonic() - begin < 10
+    assert said in ([], [10])  # it was whole
+
+
+CRASHES = """
+import random, sys, time
+import optuna_nb
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import cross_val_score
+from xgboost import XGBClassifier
+
+X, y = load_breast_cancer(return_X_y=True)
+rng = random.Random(int(sys.argv[1]))
+
+
+def cell(trial):
+    model = XGBClassifier(n_estimators=5, max_depth=trial.suggest_int("depth", 2, 10), n_jobs=1)
+    return cross_val_score(model, X, y, cv=5).mean()
+
+
+for number in range(24):
+    storage = f"sqlite:///{number}.db"
+    if number % 3:
+        jobs = number % 3
+        study = optuna_nb.autotune("xgboost", X, y, name="s", fold_jobs=jobs, trials=9999, storage=storage)
+    else:
+        study = optuna_nb.tune(cell, name="s", trials=9999, storage=storage)
+    time.sleep(rng.uniform(0, 0.5))
+    study.stop_now()
+    study.wait(30)
+print("alive")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_stop_now_at_any_moment_of_xgboost_harms_neither_the_process_nor_the_study(tmp_path, seed):
+    command = [sys.executable, "-X", "faulthandler", "-c", CRASHES, str(seed)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.endswith("alive\n")
+    assert {integrity(path) for path in tmp_path.glob("*.db")} == {"ok"}
