@@ -34,6 +34,17 @@ def fitting_threads(cells: int) -> int:
     return max(1, min(usable_cores(), cells // _CELLS_OF_A_THREAD))
 
 
+class _Cancelled(threading.Event):
+    """Set when these folds are wanted no longer, or their trial is to be dropped."""
+
+    def __init__(self, asked: threading.Event) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._asked.is_set()
+
+
 class _Task(Generic[_R]):
     def __init__(self, run: Callable[[], _R]) -> None:
         self._result: queue.SimpleQueue[tuple[_R | None, BaseException | None]] = queue.SimpleQueue()
@@ -64,7 +75,7 @@ def in_order(fit: Callable[[int, threading.Event], _R], count: int, workers: int
     """Yield ``fit(0), fit(1), ...``, with up to ``workers`` of them at work.
 
     Closing the iterator sets the event that each ``fit`` is given, and waits for those
-    that have begun: their data are used by the next trial. *Stop now* sets it, too.
+    that have begun: their data are used by the next trial. *Stop now* does so, too.
 
     Args:
         fit: Called from several threads with a number and the event.
@@ -74,10 +85,11 @@ def in_order(fit: Callable[[int, threading.Event], _R], count: int, workers: int
     Raises:
         TrialDropped: The trial is to be dropped.
     """
-    cancelled = asked_to_end()
+    asked = asked_to_end()
+    cancelled = _Cancelled(asked)
     if workers <= 1:
         for number in range(count):
-            yield _unless(cancelled, fit(number, cancelled))
+            yield _unless(asked, fit(number, cancelled))
         return
     tasks: list[_Task[_R]] = []
 
@@ -88,15 +100,15 @@ def in_order(fit: Callable[[int, threading.Event], _R], count: int, workers: int
     try:
         for number in range(count):
             start(number + workers)
-            yield _unless(cancelled, tasks[number].result())
+            yield _unless(asked, tasks[number].result())
     finally:
         cancelled.set()
         for task in tasks:
             task.thread.join()
 
 
-def _unless(cancelled: threading.Event, result: _R) -> _R:
-    if cancelled.is_set():
+def _unless(asked: threading.Event, result: _R) -> _R:
+    if asked.is_set():
         raise TrialDropped
     return result
 

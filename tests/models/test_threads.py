@@ -9,6 +9,11 @@ import pytest
 from optuna_nb.models import threads
 from optuna_nb.models.shared import Shared
 from optuna_nb.models.threads import fitting_threads, in_order
+from optuna_nb.tuning.dropping import Droppable, TrialDropped, asked_to_end
+
+
+class Polite:
+    ends_when_asked = True
 
 
 @pytest.mark.parametrize(
@@ -94,3 +99,26 @@ def test_shared_data_beyond_the_most_make_room():
     shared.get(2, lambda: made.append("2 again"))
 
     assert made == ["2 again"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_end_of_the_folds_does_not_say_that_their_trial_is_dropped(workers):
+    with Droppable().evaluating(Polite()):
+        assert list(in_order(lambda number, _: number, 3, workers)) == [0, 1, 2]
+        assert not asked_to_end().is_set()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stop_now_reaches_the_folds_at_work_and_ends_their_trial(workers):
+    droppable, seen = Droppable(), []
+
+    def fit(number, cancelled):
+        if number == 1:
+            droppable.drop_all()
+            seen.append(cancelled.is_set())
+        return number
+
+    with pytest.raises(TrialDropped), droppable.evaluating(Polite()):
+        for _ in in_order(fit, 50, workers):
+            pass
+    assert seen == [True]
