@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import CodeType
 
-_MAKES_MATRICES = ("xgboost", "core.py")  # end of the path of a file
-_NAMES = ("DMatrix", "DataIter", "BatchInternalIter")  # of the classes in it that C calls, or that call C
+_CALLED_FROM_C = ("DMatrix", "DataIter", "BatchInternalIter")  # in the names of classes of XGBoost
 
 
 def can_be_interrupted(ident: int) -> bool:
@@ -36,9 +35,8 @@ def can_be_interrupted(ident: int) -> bool:
 def _is_delicate(code: CodeType) -> bool:
     if code.co_name == "start" and code.co_filename.endswith("threading.py"):
         return True
-    return code.co_filename.replace("\\", "/").endswith("/".join(_MAKES_MATRICES)) and any(
-        name in code.co_qualname for name in _NAMES
-    )
+    is_of_xgboost = code.co_filename.replace("\\", "/").endswith("xgboost/core.py")
+    return is_of_xgboost and any(name in code.co_qualname for name in _CALLED_FROM_C)
 
 
 def raise_in(ident: int, kind: type[BaseException]) -> None:
