@@ -138,8 +138,7 @@ def _model(word: str, namespace: Mapping[str, Any]) -> Any:
 
 def _metric(word: str | None, namespace: Mapping[str, Any]) -> Any:
     held = None if word is None else namespace.get(word)
-    is_scorer = callable(held) and not getattr(held, "__module__", "").startswith("sklearn.metrics._")
-    return held if is_scorer or hasattr(held, "_score_func") else word
+    return held if callable(held) else word
 
 
 def _cv(word: str | None, namespace: Mapping[str, Any]) -> Any:

@@ -35,9 +35,9 @@ def _trial(snapshot: StudySnapshot, trial: TrialView) -> str:
     metric = snapshot.metric or "value"
     values = ", ".join(wording.number(value) for value in trial.values)
     if len(snapshot.directions) > 1:
-        if snapshot.metric and len(names := snapshot.metric.split(",")) == len(trial.values):
+        if names := wording.metrics(snapshot):
             pairs = zip(names, trial.values, strict=True)
-            values = ", ".join(f"{name.strip()} {wording.number(value)}" for name, value in pairs)
+            values = ", ".join(f"{name} {wording.number(value)}" for name, value in pairs)
         params = ", ".join(f"{name}={wording.parameter(value)}" for name, value in trial.params.items())
         return f"{values} (trial {trial.number}): {params}"
     width = max(map(len, trial.params), default=0)

@@ -28,7 +28,7 @@ class ComparisonTable:
 
         self._comparison = comparison
         self._lock = threading.Lock()
-        self._shown = _bundle(comparison)
+        self._shown: dict[str, Any] = {"text/plain": _head(comparison)}
         self._output: DisplayHandle = DisplayHandle()  # type: ignore[no-untyped-call]
         self._output.display(self._shown, raw=True)  # type: ignore[no-untyped-call]
         threading.Thread(target=self._follow, name="optuna_nb comparison table", daemon=True).start()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna_nb.tuning.handle import StudyHandle
 
 _OF_ANY = ("timeline", "intermediate_values")  # plots of trials in any state
+_WIDEST = 1800  # pixels, of six slices; more of them would be too narrow on a page, which scrolls instead
 KINDS = (
     *("contour", "edf", "hypervolume_history", "intermediate_values", "optimization_history"),
     *("parallel_coordinate", "param_importances", "pareto_front", "rank", "slice", "timeline"),
@@ -85,9 +86,9 @@ def plot(kind: str, handle: StudyHandle) -> Any:
 def _on_any_page(figure: Any) -> Any:
     """Let a figure take the page's width and stand on a light page and on a dark one."""
     clear, line = "rgba(0, 0, 0, 0)", "rgba(128, 128, 128, 0.3)"
-    figure.update_layout(
-        width=None, autosize=True, paper_bgcolor=clear, plot_bgcolor=clear, font_color="#7d8590"
-    )
+    figure.update_layout(paper_bgcolor=clear, plot_bgcolor=clear, font_color="#7d8590")
+    if (figure.layout.width or 0) <= _WIDEST:
+        figure.update_layout(width=None, autosize=True)
     figure.update_xaxes(gridcolor=line, zerolinecolor=line)
     figure.update_yaxes(gridcolor=line, zerolinecolor=line)
     return figure

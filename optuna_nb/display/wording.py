@@ -189,7 +189,7 @@ def none_completed(now: StudyState) -> str:
 
 def objective(snapshot: StudySnapshot, index: int) -> str:
     """Name one objective: by its metric, or by its number as Optuna's own figures do."""
-    names = _metrics(snapshot)
+    names = metrics(snapshot)
     if len(snapshot.directions) > 1:
         return names[index] if names else f"objective {index}"
     return names[0] if names else "value"
@@ -197,12 +197,12 @@ def objective(snapshot: StudySnapshot, index: int) -> str:
 
 def goal(snapshot: StudySnapshot) -> str:
     """Say what is sought: "maximize roc_auc", "maximize accuracy, minimize seconds", "minimize, maximize"."""
-    if len(snapshot.directions) > 1 and not _metrics(snapshot):
+    if len(snapshot.directions) > 1 and not metrics(snapshot):
         return ", ".join(snapshot.directions)
     return ", ".join(f"{way} {objective(snapshot, index)}" for index, way in enumerate(snapshot.directions))
 
 
-def _metrics(snapshot: StudySnapshot) -> list[str]:
+def metrics(snapshot: StudySnapshot) -> list[str]:
     """Return the name of each objective; none where they are not all known."""
     count = len(snapshot.directions)
     names = (snapshot.metric or "").split(",") if count > 1 else [snapshot.metric or ""]

@@ -126,8 +126,9 @@ def _check_groups(problem: Problem, folds: Sequence[Fold], cv: Any) -> None:
     for fold in folds:
         parted = np.intersect1d(groups[fold.train], groups[fold.score])
         if len(parted):
+            name = type(cv).__name__ if hasattr(cv, "split") else "cv"
             raise InvalidOptionError(
-                f"{type(cv).__name__} puts rows of group {parted.tolist()[0]!r} on both sides of a split:"
+                f"{name} puts rows of group {parted.tolist()[0]!r} on both sides of a split:"
                 " take one that keeps groups together, as GroupKFold, or leave --groups out",
                 code="NB605",
             )

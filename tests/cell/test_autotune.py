@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 from optuna_nb.cell.autotune_line import read_autotune
 from optuna_nb.cell.parser import HelpAsked
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.metrics import by_name
 from optuna_nb.storage.reader import Reader
 
 
@@ -141,7 +142,8 @@ def test_models_of_a_list_may_be_variables_and_a_function_of_scikit_learn_is_its
         "--model rf,knn -X X -y y --metric roc_auc_score", {**names, "X": 1, "y": 1}, ""
     )
     assert arguments["model"] == [names["rf"], "knn"]
-    assert arguments["metric"] == "roc_auc_score"
+    assert arguments["metric"] is roc_auc_score
+    assert by_name(arguments["metric"]) == "roc_auc_score"
     arguments, _ = read_autotune("--model knn -X X -y y --metric f1_like", {**names, "X": 1, "y": 1}, "")
     assert arguments["metric"] is names["f1_like"]
 

@@ -363,6 +363,10 @@ def test_a_plot_has_no_colour_of_the_page_and_no_width_of_its_own(run):
     run("figure = %tune plot slice bowl")
     layout = run.shell.user_ns["figure"].layout
     assert (layout.width, layout.paper_bgcolor, layout.plot_bgcolor) == (None, *["rgba(0, 0, 0, 0)"] * 2)
+    many = "sum(trial.suggest_float(f'x{k}', 0, 1) for k in range(9))"
+    run(f"%%tune many -n 3 --wait -q\n{many}")
+    run("figure = %tune plot slice many")
+    assert run.shell.user_ns["figure"].layout.width > 1800  # nine of them would be too narrow on a page
     assert "there are contour, curves, edf, history, hypervolume" in run("%tune plot zzz bowl", fails=True)
 
 
