@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from optuna_nb.models.comparison import Comparison
 
+_CODE = re.compile("`(.*?)`")
 _LOOK_SECONDS = 1.0
 _SHARE = 0.02  # of the time at most goes into looking
 
@@ -59,7 +61,7 @@ def _bundle(comparison: Comparison) -> dict[str, Any]:
     table = comparison.table
     return {
         "text/plain": f"{head}\n{table.to_string(index=False)}",
-        "text/html": f"<p>{html.escape(head)}</p>{table.to_html(index=False)}",
+        "text/html": f"<p>{_CODE.sub(r'<code>\1</code>', html.escape(head))}</p>{table.to_html(index=False)}",
     }
 
 

@@ -123,6 +123,7 @@ def test_the_table_of_a_comparison_is_kept_up_to_date_below_its_cell(kernel):
     assert "Comparing knn, logistic" in first["text/plain"]
     assert "Compared knn, logistic. Best: pair_" in last["text/plain"]
     assert last["text/html"].count("<tr") == 3
+    assert "<code>%tune best pair_" in last["text/html"]
     again = kernel.run("%autotune pair --model knn,logistic --folds 2 -X X -y y -n 8 -o pair")
     later = kernel.run("time.sleep(2)")
     last = [*again.displays, *later.displays, *kernel.late.displays][-1]
