@@ -59,9 +59,10 @@ def _bundle(comparison: Comparison) -> dict[str, Any]:
     if not comparison.handles:
         return {"text/plain": head}
     table = comparison.table
+    text = _CODE.sub(r"<code>\1</code>", html.escape(head))
     return {
         "text/plain": f"{head}\n{table.to_string(index=False)}",
-        "text/html": f"<p>{_CODE.sub(r'<code>\1</code>', html.escape(head))}</p>{table.to_html(index=False)}",
+        "text/html": f"<p>{text}</p>{table.to_html(index=False)}",
     }
 
 
