@@ -88,11 +88,7 @@ def load_views(
     values: defaultdict[int, list[float]] = defaultdict(list)
     for trial_id, value, kind in connection.execute(_VALUES.format(where=where), key):
         values[trial_id].append(decode_number(value, kind))
-    infeasible = {
-        trial_id
-        for trial_id, text in connection.execute(_CONSTRAINTS.format(where=where), key)
-        if _is_broken(json.loads(text))
-    }
+    infeasible = broken_trials(connection, where, key)
     last_steps = dict(connection.execute(_LAST_STEPS.format(where=where), key))
     params: Callable[[int], Mapping[str, Any]]
     if len(heads) > LONG:
@@ -113,6 +109,12 @@ def load_views(
         )
         for trial_id, number, state, start, complete in heads
     ]
+
+
+def broken_trials(connection: Connection, where: str, key: tuple[int, ...]) -> set[int]:
+    """Return the ids of trials that break a constraint, which is to be above 0."""
+    rows = connection.execute(_CONSTRAINTS.format(where=where), key)
+    return {trial_id for trial_id, text in rows if _is_broken(json.loads(text))}
 
 
 def load_params(

@@ -246,11 +246,16 @@ def delete_records(storage: str, found: RecordsFound, *, with_study: bool) -> No
 
 
 def list_studies(storage: str) -> pd.DataFrame:
-    """Return one row a study, newest first: name, state, done, target, metric, created_at (UTC)."""
+    """Return one row a study, newest first: name, state, done, target, best, metric, created_at (UTC).
+
+    ``best`` is that of complete trials that keep their constraints; NaN where there is none, and
+    with several directions, as there is more than one.
+    """
     import pandas as pd
 
     with contextlib.closing(open_read_only(storage)) as connection:
         rows = versions.list_all(connection)
-    columns = ["name", "state", "done", "target", "metric", "created_at"]
-    table = pd.DataFrame(rows, columns=columns).astype({"target": "Int64"})  # a study may have none
+    columns = ["name", "state", "done", "target", "best", "metric", "created_at"]
+    table = pd.DataFrame(rows, columns=columns)
+    table = table.astype({"target": "Int64", "best": float})  # a study may have neither
     return table.assign(created_at=pd.to_datetime(table["created_at"], utc=True).dt.floor("s"))

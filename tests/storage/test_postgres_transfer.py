@@ -118,7 +118,9 @@ def test_logs_records_versions_and_their_order_come_along(url, tmp_path):
     assert servers.ask(url, "SELECT count(*) FROM metric_history WHERE value IS NULL") == [(4,)]
     assert servers.ask(url, "SELECT count(*) FROM run_events WHERE kind = 'exchange'") == [(4,)]
     assert servers.ask(url, "SELECT name FROM experiments") == [("ours",)]
-    assert api.list_studies(url)["name"].tolist() == ["s@2", "s@1"]
+    listed = api.list_studies(url)
+    assert listed["name"].tolist() == ["s@2", "s@1"]
+    assert listed["best"].tolist() == [optuna_nb.load(name, url).best_value for name in listed["name"]]
     back = optuna_nb.pull("s@1", url, storage=f"sqlite:///{tmp_path / 'back.db'}", as_name="mine")
     assert back.name == "mine@1"
     assert len(back.runs) == 1
