@@ -3,21 +3,23 @@
     python benchmarks/autotune/turns.py [--rounds 9]
 
 One, two and four threads compute in Python until each has done the same work, with
-turns of 5 ms, as Python has them, and of 1 ms, as we have them while a study runs, in
-alternation. Medians of CPU time, and the ratio within each round.
+turns of 5 ms, as Python has them, and of 1 ms and 0.2 ms, as we have them while a study
+runs in this process and in others, in alternation. Medians of CPU time, and the ratio
+to Python's own within each round.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import threading
 import time
 from statistics import median
 
-from optuna_nb.tuning.turns import TURN_SECONDS
+from optuna_nb.tuning.turns import COMPUTING_SECONDS, HANDLING_SECONDS
 
-PYTHONS_SECONDS = 0.005
+TURNS = (0.005, COMPUTING_SECONDS, HANDLING_SECONDS)
 STEPS = 3_000_000
 
 
@@ -48,16 +50,17 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=9)
     given = parser.parse_args()
-    print("| threads that compute | turns of 5 ms, CPU s | turns of 1 ms, CPU s | ratio |\n|---|---|---|---|")
+    heads = [f"turns of {turn * 1e3:g} ms, CPU s" for turn in TURNS]
+    print(f"| threads that compute | {' | '.join(heads)} | ratios |\n|{'---|' * (len(heads) + 2)}")
     for threads in (1, 2, 4):
-        pairs = []
-        for k in range(given.rounds):
-            turns = (PYTHONS_SECONDS, TURN_SECONDS)
-            spent = {turn: cpu_seconds(threads, turn) for turn in (turns if k % 2 else turns[::-1])}
-            pairs.append((spent[PYTHONS_SECONDS], spent[TURN_SECONDS]))
-        long, short = (median(column) for column in zip(*pairs, strict=True))
-        ratio = median(short / long for long, short in pairs)
-        print(f"| {threads} | {long:.3f} | {short:.3f} | {ratio:.3f} |", flush=True)
+        spent: dict[float, list[float]] = {turn: [] for turn in TURNS}
+        for _ in range(given.rounds):
+            for turn in random.sample(TURNS, len(TURNS)):
+                spent[turn].append(cpu_seconds(threads, turn))
+        pythons, *ours = spent.values()
+        ratios = [median(a / b for a, b in zip(it, pythons, strict=True)) for it in ours]
+        row = [f"{median(it):.3f}" for it in spent.values()] + [", ".join(f"{it:.3f}" for it in ratios)]
+        print(f"| {threads} | {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

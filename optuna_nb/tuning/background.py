@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LockedStudyError
-from optuna_nb.tuning import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -107,8 +106,7 @@ class Background:
 
     def _work(self) -> None:
         try:
-            with turns.short():
-                self.end = self._run()
+            self.end = self._run()
         except BaseException as error:  # noqa: BLE001 - handed on by the handle's wait()
             self.failure = error
         finally:

@@ -3,7 +3,9 @@
 A thread that wants it waits for a turn of the one that has it, by default 5 ms
 (``sys.getswitchinterval``). So a cell, a click or the panel would come that much later
 while an objective, or a sampler, computes in Python. Turns of 1 ms cost nothing where
-one thread computes, and 3 % where two do (``benchmarks/autotune/turns.py``).
+one thread computes, and 3 % where two do (``benchmarks/autotune/turns.py``). Where the
+trials run in other processes, this one only draws and writes, seldom two threads at once,
+and turns can be shorter still.
 """
 
 from __future__ import annotations
@@ -16,39 +18,43 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TURN_SECONDS = 0.001
+COMPUTING_SECONDS = 0.001  # where trials compute in this process
+HANDLING_SECONDS = 0.0002  # where it only hands them out
 
 _lock = threading.Lock()
-_inside = 0
+_inside: list[float] = []  # what each study that runs asks for
 _before = _ours = 0.0  # what the user had, and what we made of it
 
 
 @contextmanager
-def short() -> Iterator[None]:
+def short(seconds: float) -> Iterator[None]:
     """Shorten the turns while any study is inside; afterwards they are what they were.
 
-    A user's own setting that is shorter, or that is made meanwhile, is left alone.
+    The shortest of several counts. A user's own setting that is shorter, or that is made
+    meanwhile, is left alone.
+
+    Args:
+        seconds: The turn that this study asks for.
     """
-    _enter()
+    with _lock:
+        _inside.append(seconds)
+        _set()
     try:
         yield
     finally:
-        _leave()
+        with _lock:
+            _inside.remove(seconds)
+            _set()
 
 
-def _enter() -> None:
-    global _inside, _before, _ours  # noqa: PLW0603 - the setting is one per process, too
-    with _lock:
-        _inside += 1
-        if _inside == 1:
-            _before = sys.getswitchinterval()
-            sys.setswitchinterval(min(TURN_SECONDS, _before))
-            _ours = sys.getswitchinterval()  # it counts in microseconds
-
-
-def _leave() -> None:
-    global _inside  # noqa: PLW0603 - as above
-    with _lock:
-        _inside -= 1
-        if not _inside and sys.getswitchinterval() == _ours:
-            sys.setswitchinterval(_before)
+def _set() -> None:
+    global _before, _ours  # noqa: PLW0603 - the setting is one per process, too
+    now = sys.getswitchinterval()
+    if not _ours:
+        _before = now
+    elif now != _ours:  # the user's
+        _ours = _ours if _inside else 0.0
+        return
+    turn = min(_before, *_inside) if _inside else _before
+    sys.setswitchinterval(turn * (1 + 1e-9))  # it cuts off to microseconds, also what it said itself
+    _ours = sys.getswitchinterval() if _inside else 0.0

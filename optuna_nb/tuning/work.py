@@ -23,7 +23,7 @@ from optuna_nb.storage.history import History
 from optuna_nb.storage.ledger import Durability
 from optuna_nb.storage.succession import retried_trials
 from optuna_nb.storage.writer import Progress
-from optuna_nb.tuning import exhaustion, failure, fixing, sampling, volatile
+from optuna_nb.tuning import exhaustion, failure, fixing, sampling, turns, volatile
 from optuna_nb.tuning.control import Control
 from optuna_nb.tuning.executors.choice import find_cluster
 from optuna_nb.tuning.fixing import FixingSampler
@@ -70,7 +70,7 @@ class Work:
         self.version = prepared.version
         self.objective = objective
         self.control = Control(prepared.target)
-        self.slots = executor.slots
+        self.slots, self._turn = executor.slots, executor.turn
         self.directions = [d.name.lower() for d in storage.get_study_directions(prepared.version.study_id)]
         sampler = sampling.make_sampler(
             options.sampler, seed=self.version.seed, directions=self.directions, batch=options.batch
@@ -163,7 +163,8 @@ class Work:
     def run(self) -> RunEnd:
         """Tune to the end, close the record, and let go of the study. Blocks."""
         try:
-            end = self._finished(self.runner.run())
+            with turns.short(self._turn):
+                end = self._finished(self.runner.run())
             self.ledger.insist(lambda: self.runner.show_end(end))
             self.ledger.insist(lambda: self._end_record(end))
         except FileGoneError as error:

@@ -40,6 +40,7 @@ class Executor(Protocol):
     """Evaluates trials. One instance serves one run."""
 
     slots: int  # trials at the same time, each submitted by a thread of its own; known once it is open
+    turn: float  # seconds for which a thread here may hold the interpreter meanwhile
     about: str  # what one trial gets of the machine, in words; often nothing
 
     def open(self, desk: Desk) -> None:

@@ -23,6 +23,7 @@ from optuna_nb.tuning.dropping import TrialDropped
 from optuna_nb.tuning.executors.messages import Result, dumps, loads
 from optuna_nb.tuning.executors.pruning import Reports
 from optuna_nb.tuning.executors.session import Session
+from optuna_nb.tuning.turns import HANDLING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,8 @@ class Coordinator:
     Args:
         link: the way to the cluster; opened and closed here.
     """
+
+    turn = HANDLING_SECONDS
 
     def __init__(self, link: Link) -> None:
         self.slots = link.slots

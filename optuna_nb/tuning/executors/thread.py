@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from optuna_nb.tuning.dropping import Droppable
 from optuna_nb.tuning.executors.cores import ThreadLimit, in_words, share
 from optuna_nb.tuning.score import read_score
+from optuna_nb.tuning.turns import COMPUTING_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ class ThreadExecutor:
         evaluate: the objective.
         jobs: trials at the same time.
     """
+
+    turn = COMPUTING_SECONDS
 
     def __init__(self, evaluate: Callable[[Trial], Any], jobs: int = 1) -> None:
         self.slots = jobs
