@@ -11,14 +11,27 @@ from optuna_nb.errors import InvalidOptionError
 _SECTION = re.compile(r"^### (NB\d{3})\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def explain(code: str) -> str:
+class Explanation(str):
+    """Markdown that a notebook shows as such, and that reads well as plain text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return it as it is."""
+        return str(self)
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def explain(code: str) -> Explanation:
     """Return what the error index says of a code.
 
     Args:
         code: As it stands behind a message: ``"NB101"``, also as ``"[nb101]"``.
 
     Returns:
-        The section of the index, as Markdown that reads well as plain text.
+        The section of the index.
 
     Raises:
         InvalidOptionError: If there is no such code.
@@ -28,7 +41,7 @@ def explain(code: str) -> str:
     if found is None:
         msg = f"there is no code {wanted:.20}: take the one in brackets behind a message, as NB101"
         raise InvalidOptionError(msg, code="NB119")
-    return f"{wanted}: {found}"
+    return Explanation(f"{wanted}: {found}")
 
 
 @functools.cache

@@ -239,10 +239,10 @@ def _doctor_flags(parser: LineParser) -> None:
     parser.add_argument("--repair", action="store_true", help="mend what can be, after a copy is kept")
 
 
-def _explain(given: argparse.Namespace) -> None:
+def _explain(given: argparse.Namespace) -> Any:
     from optuna_nb.cell.explain import explain
 
-    print(explain(given.code))  # noqa: T201
+    return explain(given.code)
 
 
 def _explain_flags(parser: LineParser) -> None:
@@ -338,7 +338,7 @@ VERBS: dict[str, Verb] = {
         add_flags=_doctor_flags,
     ),
     "explain": Verb(
-        "print what the code behind a message means, and what to do",
+        "say what the code behind a message means, and what to do",
         _explain,
         takes_name=False,
         add_flags=_explain_flags,

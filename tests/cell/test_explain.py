@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import optuna_nb
 from optuna_nb.cell.explain import sections
@@ -10,11 +11,12 @@ from optuna_nb.cell.verbs import run_verb
 from optuna_nb.errors import InvalidOptionError
 
 
-def test_the_verb_prints_the_section_of_the_code(capsys):
-    run_verb("explain NB103", "sqlite:///unused.db")
-    printed = capsys.readouterr().out
-    assert printed.startswith("NB103: **A quote is not closed.** The line has an odd number")
-    assert "###" not in printed
+def test_the_verb_shows_the_section_of_the_code_as_markdown_and_as_plain_text():
+    shown, _ = DisplayFormatter().format(run_verb("explain NB103", "sqlite:///unused.db"))
+    assert shown.keys() == {"text/markdown", "text/plain"}
+    for text in shown.values():
+        assert text.startswith("NB103: **A quote is not closed.** The line has an odd number")
+        assert "###" not in text
 
 
 @pytest.mark.parametrize("written", ["NB402", "nb402", "[NB402]", " [nb402] "])
