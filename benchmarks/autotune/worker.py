@@ -56,6 +56,16 @@ class Run:
         """CPU seconds since the tuner began."""
         return time.process_time() - self.began
 
+    @property
+    def lightest(self) -> float:
+        """The least weight of XGBoost's leaves, as in autotune's default preset."""
+        return 0.03 if self.set.task == "multiclass" else 1.0
+
+    @property
+    def least_penalty(self) -> float:
+        """The least penalty of CatBoost's leaves, likewise."""
+        return 0.03 if self.set.task == "multiclass" else 0.1
+
     def tell(self, value: float, params: dict[str, Any]) -> None:
         """Note one evaluated configuration; less is better."""
         self.configurations += 1
@@ -117,7 +127,7 @@ def suggest(run: Run, trial: Any) -> dict[str, Any]:
             "iterations": trial.suggest_int("iterations", 50, 1000, log=True),
             "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
             "depth": trial.suggest_int("depth", 2, 8),
-            "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 0.1, 30, log=True),
+            "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", run.least_penalty, 30, log=True),
             "random_strength": trial.suggest_float("random_strength", 0.01, 10, log=True),
             "bootstrap_type": "MVS",
             "subsample": trial.suggest_float("subsample", 0.5, 1),
@@ -126,7 +136,7 @@ def suggest(run: Run, trial: Any) -> dict[str, Any]:
         "n_estimators": trial.suggest_int("n_estimators", 50, 1000, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.3, log=True),
         "max_depth": trial.suggest_int("max_depth", 1, 10),
-        "min_child_weight": trial.suggest_float("min_child_weight", 1, 60, log=True),
+        "min_child_weight": trial.suggest_float("min_child_weight", run.lightest, 60, log=True),
         "subsample": trial.suggest_float("subsample", 0.5, 1),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1),
         "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 50, log=True),
@@ -147,7 +157,7 @@ def distributions(run: Run, *, rounds: bool = True) -> dict[str, Any]:
     if run.model == "catboost":
         space |= {
             "depth": randint(2, 9),
-            "l2_leaf_reg": loguniform(0.1, 30),
+            "l2_leaf_reg": loguniform(run.least_penalty, 30),
             "random_strength": loguniform(0.01, 10),
         }
         space["iterations"] = space.pop("n_estimators")
@@ -155,7 +165,7 @@ def distributions(run: Run, *, rounds: bool = True) -> dict[str, Any]:
     else:
         space |= {
             "max_depth": randint(1, 11),
-            "min_child_weight": loguniform(1, 60),
+            "min_child_weight": loguniform(run.lightest, 60),
             "colsample_bytree": uniform(0.3, 0.7),
             "reg_lambda": loguniform(0.1, 50),
             "reg_alpha": loguniform(1e-4, 10),

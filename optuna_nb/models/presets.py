@@ -9,12 +9,14 @@ imported goes on in it; dimensions that do nothing there are left out, too.
 
 The narrower ranges of the default preset stand around the libraries' own defaults,
 with learning rates from 0.02 or 0.03 on: lower ones cost more rounds than they are
-worth while searching (``benchmarks/autotune``). The opening leaves XGBoost's
-``min_child_weight`` at 1: of few rows, whose classes soon are sure, 3 asks for too much
-(``benchmarks/autotune/child_weight.py``). From 1,000 rows on numbers are cut into 64
-bins: the trees are as good as with the libraries' own 254 or 256, and a trial costs a half
-to a third (``benchmarks/autotune/bins.py``). Of fewer rows with many columns CatBoost's
-rounds cost as much as there are bins, so there it gets 32, which cost a fifth and lose nothing.
+worth while searching (``benchmarks/autotune``). XGBoost's ``min_child_weight`` begins at 1,
+and of several classes at 0.1, as the rows of which a tree is sure weigh next to nothing: with 1
+the loss of ten well parted classes is a sixth higher. CatBoost's ``l2_leaf_reg``, which is added
+to that weight, does the same to them (``benchmarks/autotune/leaves.py``).
+From 1,000 rows on numbers are cut into 64 bins: the trees are as good as with the libraries'
+own 254 or 256, and a trial costs a half to a third (``benchmarks/autotune/bins.py``). Of fewer
+rows with many columns CatBoost's rounds cost as much as there are bins, so there it gets 32,
+which cost a fifth and lose nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.problem import Task
 from optuna_nb.models.spaces import Space, ranges
 
 if TYPE_CHECKING:
@@ -62,6 +65,11 @@ _XGBOOST = Space(
          "reg_lambda": 3.0, "reg_alpha": 1e-2, "gamma": 1e-3},
     ),
 )  # fmt: skip
+_XGBOOST_MANY = replace(  # of more than two classes
+    _XGBOOST.overridden({"min_child_weight": (0.03, 60.0, "log")}, None),
+    name="xgboost@5",
+    opening=tuple({**setting, "min_child_weight": 0.1} for setting in _XGBOOST.opening),
+)
 _XGBOOST_BLUECAST = Space(
     "xgboost-bluecast@3",
     ranges(
@@ -102,6 +110,14 @@ _CATBOOST = Space(
          "subsample": 0.8},
     ),
 )  # fmt: skip
+_CATBOOST_MANY = replace(
+    _CATBOOST.overridden({"l2_leaf_reg": (0.03, 30.0, "log")}, None),
+    name="catboost@4",
+    opening=tuple(
+        {**setting, "l2_leaf_reg": weight}
+        for setting, weight in zip(_CATBOOST.opening, (0.1, 1.0), strict=True)
+    ),
+)
 _CATBOOST_BLUECAST = Space(
     "catboost-bluecast@2",
     ranges(
@@ -165,6 +181,7 @@ _LIBRARIES = {
     ("catboost", "default"): _CATBOOST,
     ("catboost", "bluecast"): _CATBOOST_BLUECAST,
 }
+_MANY = {"xgboost": _XGBOOST_MANY, "catboost": _CATBOOST_MANY}
 
 
 def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Space:
@@ -179,6 +196,8 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
     if preset not in PRESETS:
         raise InvalidOptionError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}", code="NB604")
     space = _LIBRARIES.get((model, preset))
+    if preset == "default" and problem.task is Task.MULTICLASS:
+        space = _MANY.get(model, space)
     if space is None:
         if preset != "default":
             raise InvalidOptionError(

@@ -155,7 +155,10 @@ def read_groups(values: Any, n_rows: int) -> NDArray[Any] | None:
 
 
 def read_weights(values: Any, n_rows: int) -> NDArray[np.float64] | None:
-    """Return one weight a row, or None where there are none.
+    """Return one weight a row, 1 in the mean, or None where there are none.
+
+    What a leaf must weigh, and every penalty, is measured by the sum of the weights: with
+    weights that sum up to 1 XGBoost would split nothing, without a word.
 
     Raises:
         InvalidOptionError: If one is negative or no number, or all are 0.
@@ -172,7 +175,7 @@ def read_weights(values: Any, n_rows: int) -> NDArray[np.float64] | None:
             "sample_weight takes numbers from 0 on, not all of them 0: drop rows that have no weight",
             code="NB603",
         )
-    return weights
+    return weights / float(weights.mean())
 
 
 def take_rows(X: Any, rows: NDArray[np.intp]) -> Any:

@@ -501,6 +501,20 @@ def test_sample_weights_are_used_in_fitting_and_in_scoring(diabetes):
     assert "data sample_weight" in weighted.fingerprint
 
 
+@pytest.mark.parametrize("model", ["xgboost", "catboost", "ridge"])
+def test_weights_count_beside_each_other_alone_as_those_that_sum_up_to_one(tuned, cancer, model):
+    X, y = np.asarray(cancer[0])[:200, :5], np.asarray(cancer[1])[:200]
+    weights = 1 + np.arange(200) % 3
+    how = {"trials": 2, "folds": 2, "metric": "roc_auc", "refit": False}
+    values = [
+        tuned(model, X, y, name=f"{model}{k}", sample_weight=weights * scale, **how).best_value
+        for k, scale in enumerate((1.0, 1.0 / weights.sum(), 1e6))
+    ]
+    assert values == pytest.approx([values[0]] * 3)
+    if model == "xgboost":
+        assert values[0] > 0.9  # it learns: without a split it is 0.5
+
+
 def test_groups_and_splitters_are_taken(tuned, iris):
     groups = np.tile(np.arange(10), 15)
 

@@ -180,6 +180,10 @@ def test_few_rows_are_split_thrice_where_nobody_says_otherwise():
     few, many = rng.normal(size=(90, 2)), rng.normal(size=(1_000, 2))
     assert count(X=few, y=few[:, 0]) == 15
     assert count(X=many, y=many[:, 0]) == 5
+    wide = rng.normal(size=(500, 60))
+    assert count(X=wide, y=wide[:, 0]) == 15
+    assert count(X=wide, y=np.arange(500) % 2, model="logistic") == 15
+    assert count(X=wide, y=np.arange(500) % 9, model="logistic") == 5  # each trial costs too much
     assert count(X=few, y=few[:, 0], folds=4) == 4
     assert count(X=few, y=few[:, 0], cv=3) == 3
     assert count(X=few, y=few[:, 0], repeats=2) == 10

@@ -48,7 +48,7 @@ def test_only_rows_of_a_class_that_a_fold_lacks_are_wrong(trial, model):
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
-@pytest.mark.parametrize("weights", [[1.0, 5.0, 9.0], {0: 1.0, 1: 5.0, 2: 9.0}], ids=["list", "dict"])
+@pytest.mark.parametrize("weights", [[0.2, 1.0, 1.8], {0: 0.2, 1: 1.0, 2: 1.8}], ids=["list", "dict"])
 def test_weights_of_classes_stay_with_their_class_in_catboost(weights, missing):
     y = np.where(np.arange(180) % 3, CLASSES, (CLASSES + 1) % 3)  # so hard that weights count
     params = {"iterations": 20, "depth": 3, "learning_rate": 0.1}
@@ -59,7 +59,7 @@ def test_weights_of_classes_stay_with_their_class_in_catboost(weights, missing):
         return learner.fit_fold(0, params, 1, threading.Event()).predict(None)
 
     by_class = predicted(CatBoostClassifier(class_weights=weights))
-    by_row = predicted(CatBoostClassifier(), np.array([1.0, 5.0, 9.0])[y])
+    by_row = predicted(CatBoostClassifier(), np.array([0.2, 1.0, 1.8])[y])
     np.testing.assert_allclose(by_class, by_row, atol=1e-9)
 
 

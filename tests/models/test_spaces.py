@@ -21,11 +21,13 @@ PROBLEM = read_problem(X, [0, 1] * 20)
 SKEWED = read_problem(X, [0] * 32 + [1] * 8)
 LOSS = find_metric("log_loss", PROBLEM)
 AUC = find_metric("roc_auc", PROBLEM)
+MANY = read_problem(X, [0, 1, 2, 3] * 10)
 
 
+@pytest.mark.parametrize("problem", [PROBLEM, MANY], ids=["two classes", "four classes"])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_opening_lies_inside_the_space_and_is_complete(model):
-    space = find_space(model, "default", PROBLEM, LOSS)
+def test_the_opening_lies_inside_the_space_and_is_complete(model, problem):
+    space = find_space(model, "default", problem, LOSS)
     for setting in space.opening:
         held = space.complete(setting)
         assert held == dict(setting)
@@ -43,6 +45,19 @@ def test_the_bluecast_preset_holds_what_bluecast_searches():
         *("learning_rate", "depth", "l2_leaf_reg", "bagging_temperature", "random_strength"),
         *("border_count", "bootstrap_type", "sample_weight"),
     }
+
+
+@pytest.mark.parametrize(("model", "name"), [("xgboost", "min_child_weight"), ("catboost", "l2_leaf_reg")])
+def test_leaves_may_be_lighter_where_classes_are_several_and_only_that_space_has_a_new_version(model, name):
+    two, many = (find_space(model, "default", problem, LOSS) for problem in (PROBLEM, MANY))
+    assert two.name != many.name
+    low = [
+        {it.name: it.distribution.low for it in space.params if hasattr(it.distribution, "low")}
+        for space in (two, many)
+    ]
+    assert low[1].pop(name) < low[0].pop(name)
+    assert low[0] == low[1]
+    assert min(it[name] for it in many.opening) < min(it[name] for it in two.opening)
 
 
 def test_class_weights_are_searched_only_where_they_can_help():
