@@ -66,6 +66,11 @@ class Run:
         """The least penalty of CatBoost's leaves, likewise."""
         return 0.03 if self.set.task == "multiclass" else 0.1
 
+    @property
+    def unit(self) -> float:
+        """The power of ten nearest to the deviation of a numeric target, likewise."""
+        return float(10.0 ** round(np.log10(np.std(self.set.y)))) if self.set.task == "regression" else 1.0
+
     def tell(self, value: float, params: dict[str, Any]) -> None:
         """Note one evaluated configuration; less is better."""
         self.configurations += 1
@@ -140,8 +145,8 @@ def suggest(run: Run, trial: Any) -> dict[str, Any]:
         "subsample": trial.suggest_float("subsample", 0.5, 1),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1),
         "reg_lambda": trial.suggest_float("reg_lambda", 0.1, 50, log=True),
-        "reg_alpha": trial.suggest_float("reg_alpha", 1e-4, 10, log=True),
-        "gamma": trial.suggest_float("gamma", 1e-4, 5, log=True),
+        "reg_alpha": trial.suggest_float("reg_alpha", 1e-4 * run.unit, 10 * run.unit, log=True),
+        "gamma": trial.suggest_float("gamma", 1e-4 * run.unit**2, 5 * run.unit**2, log=True),
     }
 
 
@@ -168,8 +173,8 @@ def distributions(run: Run, *, rounds: bool = True) -> dict[str, Any]:
             "min_child_weight": loguniform(run.lightest, 60),
             "colsample_bytree": uniform(0.3, 0.7),
             "reg_lambda": loguniform(0.1, 50),
-            "reg_alpha": loguniform(1e-4, 10),
-            "gamma": loguniform(1e-4, 5),
+            "reg_alpha": loguniform(1e-4 * run.unit, 10 * run.unit),
+            "gamma": loguniform(1e-4 * run.unit**2, 5 * run.unit**2),
         }
     if not rounds:
         space.pop("n_estimators", None)
