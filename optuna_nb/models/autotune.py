@@ -18,6 +18,7 @@ from optuna_nb.models.metrics import by_name, find_metric, task_of_metric
 from optuna_nb.models.problem import read_problem
 from optuna_nb.models.sklearn_model import WITHOUT_PROBABILITIES, SklearnLearner
 from optuna_nb.models.spaces import Space, names
+from optuna_nb.models.units import check_unit, in_units
 from optuna_nb.models.winner import Winner
 from optuna_nb.records import Objective, Opening
 from optuna_nb.tuning.fingerprint import fingerprint
@@ -243,6 +244,11 @@ def _space(options: AutotuneOptions, model: Model, learner: Learner) -> tuple[Sp
         _by_names_of(space, _dict_of(word, it), learner)
         for word, it in (("space", options.space), ("fix", options.fix))
     )
+    if model.is_known:
+        said = {**learner.extra, **given, **fix}
+        check_unit(learner.family, learner.problem, said)
+        if options.preset == "default":
+            space = in_units(space, learner.family, learner.problem, said)
     space = space.overridden(given, fix)
     if {**learner.extra, **space.fixed}.get("bootstrap") is False:  # then a forest samples no rows
         space = space.overridden({"max_samples": None}, None)
@@ -316,6 +322,7 @@ def _identity(
         "racing": options.race,
         "problem": str(learner.problem.task),
         **({"fixed": odd} if odd else {}),
+        **({} if options.sample_weight is None else {"weights": "1 in the mean"}),
     }
     for name, value in settings.items():
         found = fingerprint("value", {"value": value})

@@ -197,10 +197,12 @@ class Learner(ABC):
             imports.add("from sklearn.pipeline import make_pipeline")
             call = f"make_pipeline({', '.join(self.recipe.steps_code)}, {call})"
         weights = ['compute_sample_weight("balanced", y)'] if balances_rows else []
-        weights += ["sample_weight / sample_weight.mean()"] if self.problem.weights is not None else []
+        weights += ["sample_weight / np.mean(sample_weight)"] if self.problem.weights is not None else []
         if weights:
             name = f"{last.lower()}__sample_weight" if self.recipe.steps else "sample_weight"
             said.append(f"# it was fitted with sample_weight: model.fit(X, y, {name}={' * '.join(weights)})")
+        if self.problem.weights is not None:
+            imports.add("import numpy as np")
         if balances_rows:
             imports.add("from sklearn.utils.class_weight import compute_sample_weight")
         return "\n".join([*sorted(imports), "", *said, f"model = {call}"])

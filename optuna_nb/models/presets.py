@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.problem import Task
 from optuna_nb.models.spaces import Space, ranges
-from optuna_nb.models.units import check_unit, in_units
 
 if TYPE_CHECKING:
     from optuna_nb.models.metrics import Metric
@@ -196,8 +195,6 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
     """
     if preset not in PRESETS:
         raise InvalidOptionError(f"--preset takes {' or '.join(PRESETS)}, not {preset!r}", code="NB604")
-    if problem.task is Task.REGRESSION:
-        check_unit(model, problem.y)
     space = _LIBRARIES.get((model, preset))
     if preset == "default" and problem.task is Task.MULTICLASS:
         space = _MANY.get(model, space)
@@ -209,8 +206,6 @@ def find_space(model: str, preset: str, problem: Problem, metric: Metric) -> Spa
         space = _SKLEARN[model]
     if preset == "default":
         space = replace(space, fixed={**space.fixed, **_shared_bins(model, problem)})
-        if problem.task is Task.REGRESSION:
-            space = in_units(space, model, problem.y)
     weighted = problem.is_classification and problem.is_skewed and not metric.is_proper
     if any(param.name == BALANCED_BLUECAST for param in space.params):
         return space if problem.is_classification else space.overridden({BALANCED_BLUECAST: None}, None)

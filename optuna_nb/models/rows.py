@@ -175,6 +175,7 @@ def read_weights(values: Any, n_rows: int) -> NDArray[np.float64] | None:
             "sample_weight takes numbers from 0 on, not all of them 0: drop rows that have no weight",
             code="NB603",
         )
+    weights /= weights.max()  # so that their sum is in range
     return weights / float(weights.mean())
 
 

@@ -1,9 +1,10 @@
 """Ranges in the unit of a numeric target: a penalty of 1 is nothing to prices and all to daily returns.
 
-What a split must gain (``gamma``) is measured in squares of the target, what an L1 penalty
-takes off in the target itself. The ranges of the presets are for targets whose standard
-deviation is near 1; for others they are moved by its power of ten. The penalties that are
-left alone (``reg_lambda``, the L2 penalties of CatBoost and of linear models) have no unit.
+With squares as the loss, what a split must gain (``gamma``) is measured in squares of the
+target, what an L1 penalty takes off in the target itself. The ranges of the presets are for
+targets whose standard deviation is near 1; for others they are moved by its power of ten.
+What has no unit is left alone: ``reg_lambda``, the L2 penalties of CatBoost and of linear
+models, and everything where another loss was asked for.
 """
 
 from __future__ import annotations
@@ -16,40 +17,60 @@ import numpy as np
 from optuna.distributions import FloatDistribution
 
 from optuna_nb.errors import InvalidOptionError
+from optuna_nb.models.problem import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
+    from optuna_nb.models.problem import Problem
     from optuna_nb.models.spaces import Param, Space
 
 _POWERS = {  # of the unit, in which a parameter grows with the target
     "xgboost": {"gamma": 2, "reg_alpha": 1},
+    "decision_tree": {"ccp_alpha": 2},
     "svm": {"C": 1},
     "lasso": {"alpha": 1},
     "elastic_net": {"alpha": 1},
+    "hist_gradient_boosting": {},
 }
-_HELD = {"svm": {"epsilon": 0.1}}  # in units, too; the library has it as a number
-_TINY = 1e-3  # units that are no larger are nothing to
-_BLIND = {"xgboost", "svm"}  # whose limits for a gain and for an end are numbers
+_HELD = {  # what the library has as a number, and its power
+    "svm": {"epsilon": (0.1, 1), "tol": (1e-3, 1)},
+    "hist_gradient_boosting": {"tol": (1e-7, 2)},
+}
+_LOSSES = {  # the parameter that names another loss than squares, and its words for these
+    "xgboost": ("objective", (None, "reg:squarederror")),
+    "decision_tree": ("criterion", (None, "squared_error", "friedman_mse")),
+    "hist_gradient_boosting": ("loss", (None, "squared_error")),
+}
+_FOR_SMALL = {"elastic_net", "hist_gradient_boosting"}  # what they have suits large targets, too
+_LARGEST = 1e12  # a unit; XGBoost reads numbers in single precision
+_LEAST_GAIN = 1e-5  # of a whole study, in squares; XGBoost splits nothing that gains less than a tenth
 
 
-def in_units(space: Space, model: str, y: NDArray[Any]) -> Space:
-    """Return the space for a numeric target; for one whose deviation is near 1 it is the same.
+def in_units(space: Space, model: str, problem: Problem, said: Mapping[str, Any]) -> Space:
+    """Return a preset's space for a numeric target; for one whose deviation is near 1 it is the same.
 
     Args:
-        space: Of a preset.
+        space: Of the default preset.
         model: Its name.
-        y: The target, ``(n_rows,)``; it is not constant.
+        problem: Rows and target; rows without weight do not count.
+        said: What the user says of the model, by names of the space.
     """
-    powers, unit = _POWERS.get(model, {}), _unit(y)
-    if not powers or unit == 1 or (model == "elastic_net" and unit > 1):  # its L2 half has no unit
+    if model not in _POWERS or not _is_of_squares(model, problem, said):
         return space
-    factors = {name: unit**power for name, power in powers.items()}
+    unit = _unit(problem)
+    if unit == 1 or (model in _FOR_SMALL and unit > 1):
+        return space
+    factors = {name: unit**power for name, power in _POWERS[model].items()}
     opening = tuple(
         {name: _times(value, factors.get(name)) for name, value in setting.items()}
         for setting in space.opening
     )
-    held = {name: _times(value, unit) for name, value in _HELD.get(model, {}).items()}
+    held = {
+        name: _times(value, unit**power)
+        for name, (value, power) in _HELD.get(model, {}).items()
+        if name not in said
+    }
     return replace(
         space,
         name=f"{space.name}, unit {unit:g}",
@@ -59,22 +80,44 @@ def in_units(space: Space, model: str, y: NDArray[Any]) -> Space:
     )
 
 
-def check_unit(model: str, y: NDArray[Any]) -> None:
-    """Refuse a target so small that the library would learn nothing of it, without a word.
+def check_unit(model: str, problem: Problem, said: Mapping[str, Any]) -> None:
+    """Refuse a target so small that XGBoost would learn nothing of it, without a word.
 
     Raises:
         InvalidOptionError: If it is.
     """
-    if model in _BLIND and _unit(y) <= _TINY:
+    if model != "xgboost" or not _is_of_squares(model, problem, said):
+        return
+    deviation = _deviation(problem)
+    if deviation > 0 and problem.n_rows * deviation**2 < _LEAST_GAIN:
         raise InvalidOptionError(
-            f"y varies by {np.std(y):.1g} alone, which {model} takes for nothing: give it in a smaller unit,"
-            f" y * {1 / _unit(y):g}, or take --model catboost",
+            f"y varies by {deviation:.1g} alone, which XGBoost takes for nothing: give it in a smaller unit,"
+            f" as y * {1 / _unit(problem):g}, or take another model",
             code="NB603",
         )
 
 
-def _unit(y: NDArray[Any]) -> float:
-    return float(10.0 ** round(math.log10(float(np.std(y)))))
+def _is_of_squares(model: str, problem: Problem, said: Mapping[str, Any]) -> bool:
+    if problem.task is not Task.REGRESSION:
+        return False
+    name, words = _LOSSES.get(model, ("", (None,)))
+    loss = said.get(name)
+    return (loss is None or isinstance(loss, str)) and loss in words
+
+
+def _deviation(problem: Problem) -> float:
+    y, weights = problem.y, problem.weights
+    scale = float(np.abs(y).max()) or 1.0  # so that squares are in range
+    mean = np.average(y / scale, weights=weights)
+    return float(np.sqrt(np.average((y / scale - mean) ** 2, weights=weights))) * scale
+
+
+def _unit(problem: Problem) -> float:
+    """Return the power of ten nearest to the deviation; 1 where there is none."""
+    deviation = _deviation(problem)
+    if not 1 / _LARGEST < deviation < _LARGEST:
+        return 1.0
+    return float(10.0 ** round(math.log10(deviation)))
 
 
 def _moved(param: Param, factor: float | None) -> Param:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import StudyNotFoundError
 from optuna_nb.records import VERSIONED, StudyState, VersionRecord, base_name
-from optuna_nb.storage.bests import best_values
 from optuna_nb.storage.column_types import now
 from optuna_nb.storage.dialect import has_table
 from optuna_nb.storage.lease import Owner, seems_gone
@@ -196,7 +195,7 @@ def set_fingerprint(connection: Connection, study_id: int, fingerprint: Mapping[
 
 
 def list_all(connection: Connection) -> list[dict[str, Any]]:
-    """List the studies, newest first, with how far each is and the best value that it has found."""
+    """List the studies, newest first, with how far each is."""
     versions = "LEFT JOIN study_versions USING (study_id) LEFT JOIN study_status USING (study_id)"
     joins, columns = (
         (versions, "state, target, metric, created_at, host, pid, pid_started")
@@ -212,12 +211,11 @@ def list_all(connection: Connection) -> list[dict[str, Any]]:
         " ORDER BY studies.study_id DESC"
     )
     keys = ("name", "done", "state", "target", "metric", "created_at")
-    best = best_values(connection)
     return [
         {
             **dict(zip(keys, row[:6], strict=True)),
             "state": state(connection, row[9], row[2], row[6:9]),
-            "best": best.get(row[9]),
+            "study_id": row[9],
         }
         for row in rows.fetchall()
     ]

@@ -148,6 +148,8 @@ def _decoder(known: BaseDistribution) -> Callable[[float], Any] | None:
 
 
 def _is_broken(constraint: Any) -> bool:
+    if constraint is None:  # Optuna's word where the user's function raised
+        return False
     return any(value > 0 for value in (constraint if isinstance(constraint, list) else [constraint]))
 
 

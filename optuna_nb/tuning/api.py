@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.errors import LockedStudyError, StorageError, StudyNotFoundError
 from optuna_nb.storage import renaming, runs, versions
+from optuna_nb.storage.bests import best_values
 from optuna_nb.storage.opening import open_database, open_read_only
 from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, identity
@@ -254,8 +255,8 @@ def list_studies(storage: str) -> pd.DataFrame:
     import pandas as pd
 
     with contextlib.closing(open_read_only(storage)) as connection:
-        rows = versions.list_all(connection)
+        rows, best = versions.list_all(connection), best_values(connection)
     columns = ["name", "state", "done", "target", "best", "metric", "created_at"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame([{**row, "best": best.get(row["study_id"])} for row in rows], columns=columns)
     table = table.astype({"target": "Int64", "best": float})  # a study may have neither
     return table.assign(created_at=pd.to_datetime(table["created_at"], utc=True).dt.floor("s"))

@@ -38,6 +38,12 @@ def test_a_trial_that_breaks_a_constraint_is_not_the_best(url, limit):
     assert listed(url) == {"s": 2.0}
 
 
+def test_a_trial_whose_constraints_raised_counts_as_in_optuna_and_hides_no_study(url):
+    study = optuna.create_study(storage=url, study_name="odd")
+    study.add_trial(create_trial(value=2.0, system_attrs={"constraints": None}))  # what Optuna then writes
+    assert listed(url) == {"odd": 2.0}
+
+
 @pytest.mark.parametrize(("direction", "best"), [("minimize", -math.inf), ("maximize", 1.0)])
 def test_infinite_values_are_values(url, direction, best):
     study = optuna.create_study(storage=url, study_name="s", direction=direction)
