@@ -1,6 +1,6 @@
 """How often few rows are best split anew: autotune with its folds once, and thrice.
 
-    python benchmarks/autotune/repeats.py [--model catboost] [--budget 30] [--seeds 11,12,13,14]
+    python benchmarks/autotune/repeats.py [--model catboost] [--budget 30] [--data digits] [--seeds 11,12]
 
 Seeds and rows are not those of ``compare.py``: what ships was chosen by this table.
 """
@@ -12,7 +12,7 @@ import argparse
 import worker
 
 WAYS = (1, 3)
-NAMES = ("breast_cancer", "diabetes")
+NAMES = "breast_cancer,diabetes"
 
 
 def main() -> None:
@@ -22,10 +22,11 @@ def main() -> None:
     )
     parser.add_argument("--model", choices=("xgboost", "catboost"), default="xgboost")
     parser.add_argument("--budget", type=float, default=8.0, help="CPU seconds a run")
+    parser.add_argument("--data", default=NAMES)
     parser.add_argument("--seeds", default="11,12,13,14")
     given = parser.parse_args()
     print("| data | seed | once | trials | thrice | trials |\n|---|---|---|---|---|---|")
-    for name in NAMES:
+    for name in given.data.split(","):
         for seed in map(int, given.seeds.split(",")):
             cells = []
             for repeats in WAYS:
