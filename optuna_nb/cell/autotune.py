@@ -101,9 +101,9 @@ def autotune(
         cv: number of folds, a share below 1 for one split, or a splitter.
         folds: number of folds; None for 5.
         repeats: how often the rows are split anew; None for once. Where neither this, cv, folds
-            nor a preset are given, less than 1,000 rows without groups are split thrice (unless rows
-            x columns x classes are 100,000 and more), and from 50,000 rows on (1,000 of each
-            class) there is one split of 0.2.
+            nor a preset are given, less than 1,000 rows without groups are split thrice (by CatBoost
+            unless rows x columns x classes are 100,000 and more), and from 50,000 rows on
+            (1,000 of each class) there is one split of 0.2.
         groups: one group a row; rows of a group stay together.
         sample_weight: one weight a row; only how they stand to each other counts.
         holdout: share of the rows that no trial sees; they score the winner and the

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.autotune import DEFAULT_TRIALS, AutotuneOptions, Prepared, prepare
 from optuna_nb.models.comparison import Comparison
+from optuna_nb.models.folds import DEFAULT_FOLDS
 
 if TYPE_CHECKING:
     from optuna_nb.models.comparison import Starter
@@ -58,7 +59,7 @@ def compare(
 
 
 def _prepared_alike(asked: AutotuneOptions) -> list[Prepared]:
-    """Prepare several models for one metric.
+    """Prepare several models for one metric on the same folds.
 
     Raises:
         InvalidOptionError: If there is none that they share.
@@ -66,8 +67,13 @@ def _prepared_alike(asked: AutotuneOptions) -> list[Prepared]:
     if hasattr(asked.cv, "__next__"):  # it can be read once only, and each model reads it
         asked = replace(asked, cv=list(asked.cv))
     made = [prepare(replace(asked, model=model, refit=False)) for model in asked.model]
+    alike: dict[str, Any] = {}
     if {it.metric for it in made} == {"accuracy", "log_loss"}:  # some give no probabilities
-        made = [prepare(replace(asked, model=model, refit=False, metric="accuracy")) for model in asked.model]
+        alike["metric"] = "accuracy"
+    if len({it.n_folds for it in made}) > 1:  # a trial of one costs more
+        alike["folds"] = DEFAULT_FOLDS
+    if alike:
+        made = [prepare(replace(asked, model=model, refit=False, **alike)) for model in asked.model]
     if len({(it.metric, it.direction) for it in made}) > 1:
         each = ", ".join(f"{it.objective.model} by {it.metric}" for it in made)
         raise InvalidOptionError(

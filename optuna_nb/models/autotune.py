@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SEED = 33
 DEFAULT_TRIALS = 50
+_COSTLY = {"catboost"}  # by columns and classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ class Prepared:
         name: What the study is called where the user gives no name.
         found: What the data are, for people.
         search: What will be searched, likewise.
+        n_folds: How many folds a trial has.
     """
 
     objective: Objective
@@ -77,6 +79,7 @@ class Prepared:
     name: str
     found: str
     search: str
+    n_folds: int
 
     @property
     def text(self) -> str:
@@ -114,7 +117,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
     if own is not None:
         given["cv"] = own
     if not given and options.preset == "default":
-        given = by_default(problem)
+        given = by_default(problem, is_costly=model.name in _COSTLY)
     how = {"cv": None, "folds": DEFAULT_FOLDS, "repeats": 1, **given}
     folds, splits = make_folds(problem, **how, seed=options.seed)
     learner = make_learner(model, problem, folds, metric, options.seed, whole=everything)
@@ -169,6 +172,7 @@ def prepare(options: AutotuneOptions) -> Prepared:
         f"{learner.family}_tuning_seed_{options.seed}",
         "\n".join(lines),
         space.describe(),
+        len(folds),
     )
 
 

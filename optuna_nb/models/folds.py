@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDS = 5
 _FEW_ROWS = 1_000  # below, the noise of one split decides between good trials
 _REPEATS_OF_FEW = 3
-_FEW_NUMBERS = 100_000  # rows times columns times classes; of more, two more splits cost too many trials
+_FEW_NUMBERS = 100_000  # rows times columns times classes (benchmarks/autotune/repeats.py)
 _MANY_ROWS = 50_000  # from here on one split says enough (benchmarks/autotune/splits.py)
 _MANY_OF_A_CLASS = 1_000
 _ONE_SPLIT = 0.2
@@ -151,11 +151,17 @@ def _row_numbers(rows: Any, count: int) -> NDArray[np.intp]:
     return numbers.astype(np.intp, copy=False)
 
 
-def by_default(problem: Problem) -> dict[str, Any]:
-    """Return what :func:`make_folds` takes by itself: few rows are split thrice, many once."""
+def by_default(problem: Problem, *, is_costly: bool = False) -> dict[str, Any]:
+    """Return what :func:`make_folds` takes by itself: few rows are split thrice, many once.
+
+    Args:
+        problem: Rows and target.
+        is_costly: A trial costs so much by columns and classes that three splits leave too few.
+    """
     classes = 0 if problem.classes is None else len(problem.classes)
     numbers = problem.X.size * (1 if classes <= 2 else classes)  # noqa: PLR2004 - two classes share one tree
-    if problem.n_rows < _FEW_ROWS and numbers < _FEW_NUMBERS and problem.groups is None:
+    is_cheap = not is_costly or numbers < _FEW_NUMBERS
+    if problem.n_rows < _FEW_ROWS and is_cheap and problem.groups is None:
         return {"repeats": _REPEATS_OF_FEW}
     rarest = int(np.bincount(problem.y).min()) if problem.is_classification else problem.n_rows
     if problem.n_rows >= _MANY_ROWS and rarest >= _MANY_OF_A_CLASS:

@@ -183,12 +183,26 @@ def test_few_rows_are_split_thrice_where_nobody_says_otherwise():
     wide = rng.normal(size=(500, 60))
     assert count(X=wide, y=wide[:, 0]) == 15
     assert count(X=wide, y=np.arange(500) % 2, model="logistic") == 15
-    assert count(X=wide, y=np.arange(500) % 9, model="logistic") == 5  # each trial costs too much
+    assert count(X=wide, y=np.arange(500) % 9, model="logistic") == 15
+    assert count(X=wide, y=np.arange(500) % 9, model="catboost") == 5  # each trial costs too much
     assert count(X=few, y=few[:, 0], folds=4) == 4
     assert count(X=few, y=few[:, 0], cv=3) == 3
     assert count(X=few, y=few[:, 0], repeats=2) == 10
     assert count(X=few, y=few[:, 0], groups=np.arange(90) % 9) == 5
     assert count(X=few, y=few[:, 0], model="catboost") == 15
+
+
+def test_models_that_are_compared_have_the_same_folds():
+    from optuna_nb.cell.comparing import _prepared_alike
+    from optuna_nb.models.autotune import AutotuneOptions
+
+    def counts(models, y):
+        return [it.n_folds for it in _prepared_alike(AutotuneOptions(model=models, X=wide, y=y))]
+
+    wide = np.random.default_rng(0).normal(size=(500, 60))
+    assert counts(["ridge", "random_forest"], wide[:, 0]) == [15, 15]
+    assert counts(["catboost", "logistic"], np.arange(500) % 9) == [5, 5]
+    assert counts(["random_forest", "logistic"], np.arange(500) % 9) == [15, 15]
 
 
 def test_many_rows_are_split_once_where_nobody_says_otherwise_and_no_class_is_rare():
