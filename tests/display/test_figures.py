@@ -104,9 +104,9 @@ def test_a_history_of_ten_thousand_trials_takes_a_small_part_of_a_poll():
 
 def test_a_front_of_ten_thousand_trials_is_found_in_time_and_thinned_evenly():
     trials = [trial(n, n / 1e4, n / 1e4) for n in range(10_000)]
-    begin = time.process_time()
+    begin = time.thread_time()  # threads that other tests left behind do not count
     front = figures.top(study(trials, directions=("minimize", "maximize")), 5)
-    assert time.process_time() - begin < 0.5
+    assert time.thread_time() - begin < 0.5
     assert [t.number for t in front] == [0, 2500, 5000, 7499, 9999]
 
 
