@@ -499,6 +499,8 @@ def test_sample_weights_are_used_in_fitting_and_in_scoring(diabetes):
         scores.append(objective.evaluate(study.ask()))
     assert scores[0] != scores[1]
     assert "data sample_weight" in weighted.fingerprint
+    assert "weights" in weighted.fingerprint  # how they are scaled is part of what was tuned
+    assert "weights" not in plain.fingerprint
 
 
 @pytest.mark.parametrize("model", ["xgboost", "catboost", "ridge"])
