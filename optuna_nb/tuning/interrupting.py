@@ -6,7 +6,8 @@ It arrives between two bytecodes: Python code ends at once, while a call into C
 come: a matrix of XGBoost is made in C, which calls Python for its data and breaks
 the process where that fails, and a thread that is just being started has for a moment
 the identity of the one that starts it, gets the exception in its place, and its parent
-waits for it for ever.
+waits for it for ever. In ``__del__`` an exception is swallowed, and what LightGBM was about
+to let go of is freed twice: its calls into C are left to end.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ def can_be_interrupted(ident: int) -> bool:
 
 
 def _is_delicate(code: CodeType) -> bool:
-    if code.co_name == "start" and code.co_filename.endswith("threading.py"):
+    file = code.co_filename.replace("\\", "/")
+    if code.co_name == "__del__" or (code.co_name == "start" and file.endswith("threading.py")):
         return True
-    is_of_xgboost = code.co_filename.replace("\\", "/").endswith("xgboost/core.py")
+    if file.endswith("lightgbm/basic.py"):
+        return True
+    is_of_xgboost = file.endswith("xgboost/core.py")
     return is_of_xgboost and any(name in code.co_qualname for name in _CALLED_FROM_C)
 
 

@@ -16,6 +16,7 @@ from harness.studies import integrity
 from optuna_nb.records import Objective, StudyState, TuneOptions
 from optuna_nb.tuning import api
 from optuna_nb.tuning.dropping import Droppable, TrialDropped, asked_to_end
+from optuna_nb.tuning.interrupting import can_be_interrupted
 
 
 def start(tmp_path, function, **flags):
@@ -270,3 +271,28 @@ def test_stop_now_at_any_moment_of_xgboost_harms_neither_the_process_nor_the_stu
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.endswith("alive\n")
     assert {integrity(path) for path in tmp_path.glob("*.db")} == {"ok"}
+
+
+def test_nothing_is_raised_in_a_destructor_which_would_swallow_it():
+    inside, may_leave, outside, may_end = (threading.Event() for _ in range(4))
+
+    class Held:
+        def __del__(self):
+            inside.set()
+            may_leave.wait(10)
+
+    def work():
+        held = Held()
+        del held
+        outside.set()
+        may_end.wait(10)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert inside.wait(10)
+    assert not can_be_interrupted(thread.ident)
+    may_leave.set()
+    assert outside.wait(10)
+    assert can_be_interrupted(thread.ident)
+    may_end.set()
+    thread.join(10)
