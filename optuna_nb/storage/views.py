@@ -112,7 +112,7 @@ def load_views(
 
 
 def broken_trials(connection: Connection, where: str, key: tuple[int, ...]) -> set[int]:
-    """Return the ids of trials that break a constraint, which is to be above 0."""
+    """Return the ids of trials that break a constraint: one of its numbers is above 0."""
     rows = connection.execute(_CONSTRAINTS.format(where=where), key)
     return {trial_id for trial_id, text in rows if _is_broken(json.loads(text))}
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 import optuna_nb
+from harness.waiting import until
 from optuna_nb.tuning import turns
 
 
@@ -17,25 +18,38 @@ def _default_turns():
     sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize(
-    ("executor", "turn"), [("thread", turns.COMPUTING_SECONDS), ("dask", turns.HANDLING_SECONDS)]
-)
-def test_a_running_study_shortens_the_turns_and_its_end_puts_them_back(tmp_path, executor, turn):
+def test_a_running_study_shortens_the_turns_and_its_end_puts_them_back(tmp_path):
     seen = []
 
-    storage = f"sqlite:///{tmp_path}/t.db"
-    study = optuna_nb.tune(slow, name="turns", trials=2, storage=storage, executor=executor)
-    while study.is_running:
+    def objective(trial):
+        seen.append(sys.getswitchinterval())
+        return trial.suggest_float("x", 0, 1)
+
+    study = optuna_nb.tune(objective, name="turns", trials=2, storage=f"sqlite:///{tmp_path}/t.db")
+    study.wait()
+    study._background()._thread.join(10)
+    assert seen == pytest.approx([turns.COMPUTING_SECONDS] * 2)
+    assert sys.getswitchinterval() == pytest.approx(0.005)
+
+
+def test_turns_are_shorter_still_in_every_moment_while_trials_run_in_other_processes(tmp_path):
+    study = optuna_nb.tune(
+        slow, name="turns", trials=3, storage=f"sqlite:///{tmp_path}/t.db", executor="dask"
+    )
+    until(lambda: study.snapshot().done >= 1)
+    seen = []
+    while study.snapshot().done < 3:
         seen.append(sys.getswitchinterval())
         time.sleep(0.01)
     study.wait()
     study._background()._thread.join(10)
-    assert turn in [pytest.approx(it) for it in seen]
+    assert len(seen) >= 3
+    assert seen == pytest.approx([turns.HANDLING_SECONDS] * len(seen))
     assert sys.getswitchinterval() == pytest.approx(0.005)
 
 
 def slow(trial):
-    time.sleep(0.1)
+    time.sleep(0.2)
     return trial.suggest_float("x", 0, 1)
 
 
