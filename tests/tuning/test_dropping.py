@@ -296,3 +296,21 @@ def test_nothing_is_raised_in_a_destructor_which_would_swallow_it():
     assert can_be_interrupted(thread.ident)
     may_end.set()
     thread.join(10)
+
+
+@pytest.mark.parametrize("file", ["/site-packages/lightgbm/basic.py", r"C:\site-packages\lightgbm\basic.py"])
+def test_nothing_is_raised_in_a_call_that_lightgbm_makes_into_c(file):
+    made = {}
+    exec(compile("def call(then): then()", file, "exec"), made)
+    inside, may_end = threading.Event(), threading.Event()
+
+    def then():
+        inside.set()
+        may_end.wait(10)
+
+    thread = threading.Thread(target=made["call"], args=(then,))
+    thread.start()
+    assert inside.wait(10)
+    assert not can_be_interrupted(thread.ident)
+    may_end.set()
+    thread.join(10)
