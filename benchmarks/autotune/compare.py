@@ -34,9 +34,9 @@ PEERS = {
     "bluecast": "bluecast",
 }
 PACKAGES = {
-    "peers": ["optuna", "optuna-integration", "xgboost", "catboost", "scikit-learn", "pandas"],
-    "flaml": ["flaml[automl]", "xgboost", "catboost", "scikit-learn", "pandas"],
-    "bluecast": ["bluecast"],
+    "peers": ["optuna", "optuna-integration", "xgboost", "catboost", "scikit-learn", "pandas", "pillow"],
+    "flaml": ["flaml[automl]", "xgboost", "catboost", "scikit-learn", "pandas", "pillow"],
+    "bluecast": ["bluecast", "pillow"],
 }
 TRACED = ("naive", *TIMED)
 Key = tuple[str, str, str, int]

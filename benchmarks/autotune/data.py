@@ -1,6 +1,6 @@
 """The data sets of the comparison: bundled with scikit-learn, or generated from a seed.
 
-Only numpy and scikit-learn are needed: every peer's environment reads this file.
+Only numpy, scikit-learn and Pillow are needed: every peer's environment reads this file.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
@@ -44,6 +45,17 @@ def _classes(rows: int, columns: int, classes: int, seed: int, test: int) -> Dat
     return _split(X, y, test, seed, "binary" if classes == 2 else "multiclass")  # noqa: PLR2004 - two classes
 
 
+def _pictures(rows: int, seed: int, test: int, side: int = 5) -> DataSet:
+    """From which of scikit-learn's two photographs is a square of grey values?"""
+    names = ("china.jpg", "flower.jpg")
+    grey = [datasets.load_sample_image(name).mean(axis=2, dtype=np.float32) for name in names]
+    squares = [sliding_window_view(it, (side, side)).reshape(-1, side * side) for it in grey]
+    chance = np.random.default_rng(seed)
+    y = np.repeat([0, 1], (rows + test) // 2)
+    X = np.concatenate([it[chance.choice(len(it), len(y) // 2, replace=False)] for it in squares])
+    return _split(X, y, test, seed, "binary")
+
+
 BUNDLED = {  # loader, share that is held out, task
     "breast_cancer": (datasets.load_breast_cancer, 0.35, "binary"),
     "diabetes": (datasets.load_diabetes, 0.35, "regression"),
@@ -69,6 +81,8 @@ def load(name: str, seed: int) -> DataSet:
     if name in GENERATED:
         rows, columns, classes, held_out = GENERATED[name]
         return _classes(rows, columns, classes, seed, held_out)
+    if name == "pictures_5k":
+        return _pictures(5_000, seed, 10_000)
     if name == "friedman_5k":
         X, y = datasets.make_friedman1(25_000, 15, noise=2.0, random_state=seed)
         return _split(X, y, 20_000, seed, "regression")
@@ -81,6 +95,7 @@ NAMES = (
     "binary_2k",
     "classes_3k",
     "friedman_5k",
+    "pictures_5k",
     "binary_10k",
     "binary_100k",
 )
