@@ -7,7 +7,8 @@ come: a matrix of XGBoost is made in C, which calls Python for its data and brea
 the process where that fails, and a thread that is just being started has for a moment
 the identity of the one that starts it, gets the exception in its place, and its parent
 waits for it for ever. In ``__del__`` an exception is swallowed, and what LightGBM was about
-to let go of is freed twice: its calls into C are left to end.
+to let go of is freed twice: its calls into C are left to end. So is what a thread does to the
+filters of warnings (``warning_filters.py``), which would never be put back.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _is_delicate(code: CodeType) -> bool:
     file = code.co_filename.replace("\\", "/")
     if code.co_name == "__del__" or (code.co_name == "start" and file.endswith("threading.py")):
         return True
-    if file.endswith("lightgbm/basic.py"):
+    if file.endswith(("lightgbm/basic.py", "optuna_nb/tuning/warning_filters.py")):
         return True
     is_of_xgboost = file.endswith("xgboost/core.py")
     return is_of_xgboost and any(name in code.co_qualname for name in _CALLED_FROM_C)

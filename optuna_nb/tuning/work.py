@@ -23,7 +23,7 @@ from optuna_nb.storage.history import History
 from optuna_nb.storage.ledger import Durability
 from optuna_nb.storage.succession import retried_trials
 from optuna_nb.storage.writer import Progress
-from optuna_nb.tuning import exhaustion, failure, fixing, sampling, turns, volatile
+from optuna_nb.tuning import exhaustion, failure, fixing, sampling, turns, volatile, warning_filters
 from optuna_nb.tuning.control import Control
 from optuna_nb.tuning.executors.choice import find_cluster
 from optuna_nb.tuning.fixing import FixingSampler
@@ -163,7 +163,7 @@ class Work:
     def run(self) -> RunEnd:
         """Tune to the end, close the record, and let go of the study. Blocks."""
         try:
-            with turns.short(self._turn):
+            with turns.short(self._turn), warning_filters.in_order():
                 end = self._finished(self.runner.run())
             self.ledger.insist(lambda: self.runner.show_end(end))
             self.ledger.insist(lambda: self._end_record(end))

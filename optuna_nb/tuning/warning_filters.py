@@ -1,0 +1,147 @@
+"""What Python's warnings are filtered by, kept in order while several threads change it for a moment.
+
+``warnings.catch_warnings`` copies the filters of the whole process, and puts back what it found.
+Where two threads overlap, one puts back the other's copy, and it stays: after forests that two
+threads fitted a kernel had lost its filters, or had scikit-learn's, which make errors of
+warnings. So while a study runs each thread changes the copy of its own block, and where no
+block is open the filters are those from before, with what was changed outside of blocks.
+
+Python 3.14 can do this itself (``-X context_aware_warnings``); then nothing is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_State = dict[str, Any]  # the list of filters, and the functions that show a warning
+_NAMES = ("filters", "showwarning", "_showwarnmsg_impl")  # what a block puts back
+_CHANGING = ("simplefilter", "filterwarnings", "resetwarnings")
+_PYTHON_DOES_IT = bool(getattr(sys.flags, "context_aware_warnings", 0))
+
+_lock = threading.RLock()
+_open: dict[int, tuple[int, _State]] = {}  # by block: its thread, and what that sees; the oldest first
+_outside: _State = {}  # what a thread sees that is in no block
+_shown: _State = {}  # what warnings has, unless somebody set it by hand
+_originals: dict[str, Callable[..., Any]] = {}  # while they are replaced
+_inside: list[object] = []  # the studies
+_is_entering = False
+
+
+@contextmanager
+def in_order() -> Iterator[None]:
+    """Keep the filters in order while any study is inside."""
+    study = object()
+    with _lock:
+        _inside.append(study)
+        _replace()
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside.remove(study)
+            _put_back()
+
+
+def _replace() -> None:
+    if _originals or _PYTHON_DOES_IT:
+        return
+    block: Any = warnings.catch_warnings
+    _originals.update(__enter__=block.__enter__, __exit__=block.__exit__)
+    block.__enter__, block.__exit__ = _enter, _leave
+    for name in _CHANGING:
+        _originals[name] = getattr(warnings, name)
+        setattr(warnings, name, _of_its_block(_originals[name]))
+    _outside.update(_now())
+    _shown.update(_now())
+
+
+def _put_back() -> None:
+    """Let Python's own be again, once no study runs and what was entered here has been left."""
+    if _inside or _open or not _originals:
+        return
+    block: Any = warnings.catch_warnings
+    block.__enter__, block.__exit__ = _originals["__enter__"], _originals["__exit__"]
+    for name in _CHANGING:
+        setattr(warnings, name, _originals[name])
+    _originals.clear()
+
+
+def _enter(block: Any) -> Any:
+    global _is_entering  # noqa: PLW0603 - see the lock
+    with _lock:
+        _notice()
+        _show(_seen_here())
+        _is_entering = True
+        try:
+            log = _originals["__enter__"](block)
+        finally:
+            _is_entering = False
+        _shown.update(_now())
+        _open[id(block)] = threading.get_ident(), _now()
+        return log
+
+
+def _leave(block: Any, *error: object) -> None:
+    with _lock:
+        _notice()
+        _originals["__exit__"](block, *error)
+        if _open.pop(id(block), None) is None:  # it was entered before the study: that is outside
+            _outside.update(_now())
+        _show([*_open.values()][-1][1] if _open else _outside)
+        _put_back()
+
+
+def _of_its_block(change: Callable[..., None]) -> Callable[..., None]:
+    """Let a thread change what it sees itself; outside of blocks, what is shown at the moment, too."""
+
+    @wraps(change)
+    def changed(*args: Any, **options: Any) -> None:
+        with _lock:
+            if _is_entering or not _open:
+                return change(*args, **options)
+            _notice()
+            shown, own = dict(_shown), _seen_here()
+            states = [own, shown] if own is _outside else [own]
+            for state in states:
+                _show(state)
+                change(*args, **options)
+            # scikit-learn's tasks take an empty list, which one of them is about to fill, for a fault
+            can_be_seen = bool(shown["filters"]) or len(_open) == 1
+            return _show(shown if can_be_seen else _outside)
+
+    return changed
+
+
+def _seen_here() -> _State:
+    here = threading.get_ident()
+    return next((state for thread, state in reversed(_open.values()) if thread == here), _outside)
+
+
+def _now() -> _State:
+    return {name: getattr(warnings, name) for name in _NAMES}
+
+
+def _show(state: _State) -> None:
+    for name in _NAMES:
+        setattr(warnings, name, state[name])
+    _shown.update(state)
+
+
+def _notice() -> None:
+    """Take what was set by hand, as ``warnings.showwarning = f`` does, as meant for outside."""
+    for name, now in _now().items():
+        if now is not _shown[name]:
+            _outside[name] = _shown[name] = now
+
+
+if hasattr(os, "register_at_fork"):  # so that no child inherits a lock that is held
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
