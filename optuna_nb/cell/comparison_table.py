@@ -56,7 +56,7 @@ class ComparisonTable:
 
 def _bundle(comparison: Comparison) -> dict[str, Any]:
     head = _head(comparison)
-    if not comparison.handles:
+    if not comparison.handles and not comparison.failures:
         return {"text/plain": head}
     table = comparison.table
     text = _CODE.sub(r"<code>\1</code>", html.escape(head))

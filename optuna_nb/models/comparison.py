@@ -99,7 +99,10 @@ class Comparison:
 
         Raises:
             StudyNotFoundError: If no trial has completed yet.
+            OptunaNBError: If no model could begin.
         """
+        if self._error is not None and not self.handles:
+            raise self._error
         for name, best in self._ranked().items():
             if best is not None:
                 return self.handles[name]
@@ -110,7 +113,7 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """One row a model that has begun, best first: model, study, trials, value, std of its folds.
 
-        Where rows were held out, with their score; where a model failed, with the reason.
+        Where rows were held out, with their score. A model that failed, or could not begin, has the reason.
         """
         rows = []
         for name, best in self._ranked().items():
@@ -118,6 +121,9 @@ class Comparison:
             score = (None, None) if best is None else (best.value, best.user_attrs.get(FOLD_STD))
             held = load_to_look(handle).user_attrs.get(HOLDOUT, {}).get("score")
             rows.append((name, handle.name, handle.snapshot().done, *score, held, self.failures.get(name)))
+        for name, why in list(self.failures.items()):
+            if name not in self.handles:
+                rows.append((name, self.entries[name][1].name, 0, None, None, None, why))
         metric = next(iter(self.entries.values()))[1].metric or "value"
         columns = ["model", "study", "trials", metric, "std", "holdout", "failure"]
         table = pd.DataFrame(rows, columns=columns)
@@ -168,8 +174,6 @@ class Comparison:
 
     def _ranked(self) -> dict[str, FrozenTrial | None]:
         """Return the best trial of each model that has begun, best first; None where none has completed."""
-        if self._error is not None and not self.handles:
-            raise self._error
         sign = -1 if next(iter(self.entries.values()))[1].directions[0] == "maximize" else 1
         found: list[tuple[float, str, FrozenTrial | None]] = []
         for name, handle in list(self.handles.items()):
@@ -182,7 +186,7 @@ class Comparison:
 
     def _repr_html_(self) -> str | None:
         """Show the table, once there is one."""
-        return str(self.table.to_html(index=False)) if self.handles else None
+        return str(self.table.to_html(index=False)) if self.handles or self.failures else None
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(self.entries)}>"

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from harness.gate import Gate
 from harness.waiting import until
-from optuna_nb.errors import ObjectiveError, StudyNotFoundError
+from optuna_nb.errors import LockedStudyError, ObjectiveError, StudyNotFoundError
 from optuna_nb.models.comparison import Comparison
 from optuna_nb.records import Objective, Opening, TuneOptions
 from optuna_nb.tuning import api, background
@@ -133,3 +134,29 @@ def test_a_comparison_of_which_all_fail_says_so(compare):
 
     with pytest.raises(ObjectiveError, match="no rows"):
         compare(4, one=failing, two=failing).wait(20)
+
+
+def test_a_model_whose_study_cannot_begin_has_a_row_with_the_reason(compare):
+    entries = dict(compare(4, worse=worse, other=worse).wait(20).entries)
+    objective, options = entries["worse"]
+    entries["worse"] = (objective, replace(options, directions=("maximize",), user_directions=True))
+
+    comparison = Comparison(entries, 8, api.start).start().wait(20)
+    table = comparison.table
+    assert table["model"].tolist() == ["other", "worse"]
+    assert "worse@1 is to minimize, not maximize" in table["failure"].tolist()[-1]
+    assert comparison.winner.name == "other@1"
+
+
+def test_where_no_study_can_begin_the_table_says_why_and_no_winner_is_named(compare):
+    def starter(objective, options):
+        raise LockedStudyError("another kernel has it", code="NB402")
+
+    entries = compare(4, one=worse).entries
+    comparison = Comparison(entries, 4, starter).start()
+    with pytest.raises(LockedStudyError):
+        comparison.wait(20)
+    assert comparison.table["failure"].tolist() == ["another kernel has it [NB402]"]
+    assert "another kernel has it" in comparison._repr_html_()
+    with pytest.raises(LockedStudyError):
+        _ = comparison.winner
