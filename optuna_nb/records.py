@@ -339,6 +339,7 @@ class Objective:
     opening: tuple[Opening, ...] = ()  # what a new study tries before the sampler draws
     finish: Callable[[Study], None] | None = None  # called at the end of a run that did not fail
     refit: Callable[[Study], Any] | None = None  # makes the model of the best trial
+    edited: tuple[str, ...] = ()  # modules whose files have changed since this process loaded them
     unseen: tuple[str, ...] = ()  # data whose changes the fingerprint cannot see: "D (catboost.Pool)"
     refingerprint: Callable[[], Mapping[str, str]] | None = None  # of what the trials see, as it is by now
 

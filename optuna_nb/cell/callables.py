@@ -39,7 +39,7 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
     """
     if not callable(objective):
         kind = type(objective).__name__
-        msg = f"objective is a {kind}: give a function that takes a trial and returns the score"
+        msg = f"objective is of type {kind}: give a function that takes a trial and returns the score"
         raise InvalidOptionError(msg, code="NB206")
     function, bound = _unwrap(objective)
     if function is None:  # a builtin, or a class
@@ -65,11 +65,19 @@ def read_callable(objective: Callable[[Trial], Any], shell: InteractiveShell | N
 
     model = find_model_type(ast.parse(source), names)
     if shell is None:  # the script is all that changes data, and nobody can tell its changes from a trial's
-        examined = examine(source + reads, names)
-        return Objective(evaluate, source, examined.parts, model, unseen=examined.unseen)
-    frozen = (function.__globals__, dict(function.__globals__))
-    examined, again = examine_twice(shell, source + reads, names, frozen, is_cell=False)
-    return Objective(evaluate, source, examined.parts, model, unseen=examined.unseen, refingerprint=again)
+        examined, again = examine(source + reads, names), None
+    else:
+        frozen = (function.__globals__, dict(function.__globals__))
+        examined, again = examine_twice(shell, source + reads, names, frozen, is_cell=False)
+    return Objective(
+        evaluate,
+        source,
+        examined.parts,
+        model,
+        unseen=examined.unseen,
+        edited=examined.edited,
+        refingerprint=again,
+    )
 
 
 def _unwrap(objective: Any) -> tuple[FunctionType | None, dict[str, object]]:

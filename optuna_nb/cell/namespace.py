@@ -20,6 +20,8 @@ from abc import ABCMeta
 from types import CellType, CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+from optuna_nb.tuning.reads import names_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -91,14 +93,14 @@ class Snapshot:
     def _reach(self, code: CodeType) -> list[str]:
         """List the names of the notebook that the code uses, and what these use in turn."""
         found: dict[str, None] = {}
-        waiting = list(_names_in(code))
+        waiting = list(names_in(code))
         while waiting:
             name = waiting.pop()
             if name in found or name not in self.names:
                 continue
             found[name] = None
             for inner in self._codes(self.names[name]):
-                waiting.extend(_names_in(inner))
+                waiting.extend(names_in(inner))
         return list(found)
 
     def _codes(self, value: object, depth: int = _DEPTH) -> Iterator[CodeType]:
@@ -130,7 +132,7 @@ class Snapshot:
         """
         if cls not in self._reads:
             self._reads[cls] = False  # ends the recursion of a class that names itself
-            used = {name for code in self._codes(cls) for name in _names_in(code)}
+            used = {name for code in self._codes(cls) for name in names_in(code)}
             self._reads[cls] = "trial" in used or any(
                 self._may_be_rebound(self.names[name])
                 for name in used
@@ -228,13 +230,6 @@ class _Rebuild:
             get, put, delete = map(self._attribute, (value.fget, value.fset, value.fdel))
             return property(get, put, delete, value.__doc__)
         return self._function(value) if isinstance(value, FunctionType) else value
-
-
-def _names_in(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names_in(constant)
 
 
 def _functions_of(attribute: object) -> Iterator[FunctionType]:

@@ -71,6 +71,7 @@ def read_cell(shell: InteractiveShell, line: str, body: str) -> Objective:
         fingerprint=examined.parts,
         model=model,
         unseen=examined.unseen,
+        edited=examined.edited,
         refingerprint=again,
     )
 

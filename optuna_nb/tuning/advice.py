@@ -19,13 +19,24 @@ def advice_on_volatile(parts: Mapping[str, str]) -> str:
     names = [part.removeprefix("data ") for part, digest in parts.items() if digest == VOLATILE]
     if not names:
         return ""
-    verb, what = ("is", "it") if len(names) == 1 else ("are", "them")
-    return f"{_listed(names)} {verb} changed by the trials themselves: make {what} in the cell"
+    whose, what = ("its", "it") if len(names) == 1 else ("their", "them")
+    return (
+        f"the trials change {_listed(names)} themselves, so {whose} content is not fingerprinted;"
+        f" create {what} inside the cell"
+    )
 
 
 def advice_on_unseen(unseen: Sequence[str]) -> str:
-    """Say in one line what data cannot be looked into; nothing where all can be."""
-    return f"changes inside {_listed(unseen)} cannot be seen" if unseen else ""
+    """Say in one line what data cannot be inspected; nothing where all can be."""
+    return f"changes inside {_listed(unseen)} cannot be detected and begin no new version" if unseen else ""
+
+
+def advice_on_edited(modules: Sequence[str]) -> str:
+    """Say in one line which modules were edited after their import; nothing where none was."""
+    if not modules:
+        return ""
+    reload = "; ".join(f"importlib.reload({name})" for name in modules[:_NAMED])
+    return f"{_listed(modules)}: edited since the import, and the trials run the old code until {reload}"
 
 
 def advice_on_file(database: StudyDatabase) -> str:

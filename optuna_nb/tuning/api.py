@@ -15,7 +15,7 @@ from optuna_nb.storage.record_database import read_records, records_database
 from optuna_nb.storage.server import absolute, identity
 from optuna_nb.storage.studies import StudyStorage
 from optuna_nb.tuning import background, volatile
-from optuna_nb.tuning.advice import advice_on_file, advice_on_unseen, advice_on_volatile
+from optuna_nb.tuning.advice import advice_on_edited, advice_on_file, advice_on_unseen, advice_on_volatile
 from optuna_nb.tuning.background import Background
 from optuna_nb.tuning.executors.choice import make_executor
 from optuna_nb.tuning.handle import StudyHandle
@@ -75,6 +75,7 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     advice = (
         advice_on_volatile(objective.fingerprint),
         advice_on_unseen(objective.unseen),
+        advice_on_edited(objective.edited),
         advice_on_file(storage.database),
     )
     note = "; ".join(filter(None, (note, executor.about, *advice)))

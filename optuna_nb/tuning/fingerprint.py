@@ -28,18 +28,19 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
-from optuna_nb.tuning.fitted import asks_what_was_learned
+from optuna_nb.tuning.edited import is_edited
+from optuna_nb.tuning.fitted import asks_what_was_learned, fits_anew
 from optuna_nb.tuning.hashing import SEALED_PACKAGES, ContentHasher, type_name
 from optuna_nb.tuning.local_imports import local_imports, set_by_literals
 from optuna_nb.tuning.meaning import digest_of_source, digest_of_tree
 from optuna_nb.tuning.observer import log_metrics, trial_event
 from optuna_nb.tuning.plain_data import combine
-from optuna_nb.tuning.reads import outside_reads, reads_of_code
+from optuna_nb.tuning.reads import imports_of_code, names_in, outside_reads, reads_of_code
 from optuna_nb.tuning.user_files import file_of_module, imported, is_user_file, is_user_module, project
 from optuna_nb.tuning.wrapping import functions_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _MOST_CHANGES = 5  # that are named
 _NOT_DATA = frozenset(
@@ -118,6 +119,7 @@ class Examination:
 
     parts: dict[str, str]
     opaque: tuple[str, ...]  # "X.handle: ctypes.c_void_p"; such data counts by type alone
+    edited: tuple[str, ...] = ()  # modules whose files have changed since they were loaded
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -148,11 +150,11 @@ def examine(
     project()  # is settled by the first look
     survey = _Survey(namespace, frozen)
     survey.add("cell", digest_of_tree(tree))
+    survey.words.update(getattr(it, "id", getattr(it, "attr", "")) for it in ast.walk(tree))
     survey.follow(outside_reads(tree), namespace)
-    for name, digest in local_imports(imported(tree, "")):
-        survey.add(f"import {name}", digest)
+    survey.follow_imports(imported(tree, ""))
     parts = survey.finish()
-    return Examination(parts, survey.opaque)
+    return Examination(parts, survey.opaque, survey.edited)
 
 
 class _Survey:
@@ -167,8 +169,11 @@ class _Survey:
         self.hasher = ContentHasher(self._name_code)
         self._fitted = ContentHasher(self._name_code, fitted=True)
         self._home = namespace
+        self._learned = 0
         self._found: dict[str, set[bytes]] = {}  # part -> digests; two lambdas have one name
         self._waiting: list[tuple[str, Any, set[str]]] = []  # label, value, what is read of it
+        self.words: set[str] = set()  # all names that the code uses
+        self._looked_at: dict[str, bool] = {}  # module -> whether its file was edited since it was loaded
         self._whole: dict[int, ModuleType] = {}  # modules of which all counts
         self._digests: dict[int, tuple[object, bytes]] = {}  # of functions and classes, by id
 
@@ -190,6 +195,17 @@ class _Survey:
             if issubclass(type(value), ModuleType) and is_user_module(value):
                 self._follow_module(value, reads[name])
 
+    def follow_imports(self, names: Iterable[str]) -> None:
+        """Add the files of modules; of one that was edited since it was loaded other code runs."""
+        for name, digest in local_imports(names):
+            is_other = self._is_edited(name)
+            self.add(f"import {name}", combine("edited since it was loaded", digest) if is_other else digest)
+
+    def _is_edited(self, module: str) -> bool:
+        if module not in self._looked_at:
+            self._looked_at[module] = is_edited(module)
+        return self._looked_at[module]
+
     def _follow_module(self, module: Any, attributes: set[str]) -> None:
         """Note what is read of a module: ``"f"``, ``"inner.f"``, or all of it where it is handed on."""
         names: dict[str, set[str]] = {}
@@ -198,8 +214,7 @@ class _Survey:
             names.setdefault(name, set()).add(inner)
         if "" in attributes and id(module) not in self._whole:
             self._whole[id(module)] = module
-            for name, digest in local_imports([module.__name__]):
-                self.add(f"import {name}", digest)
+            self.follow_imports([module.__name__])
             if (path := file_of_module(module.__name__)) is not None:
                 names |= {name: {""} for name in set_by_literals(path)}
         self.follow(names, vars(module))
@@ -208,6 +223,8 @@ class _Survey:
         """Follow all names, also those that are found on the way, and sum up."""
         while self._waiting:
             self._look_at(*self._waiting.pop(0))
+            if not self._waiting and not fits_anew(self.words):
+                self._look_at_learned()
         return {
             part: (next(iter(digests)) if len(digests) == 1 else combine(*sorted(digests))).hex()
             for part, digests in self._found.items()
@@ -222,10 +239,24 @@ class _Survey:
             self.add(f"def {label}", combine(type_name(kind), *map(self.digest_of_code, inner)))
         elif issubclass(kind, (ModuleType, type, *_LIBRARY_CODE)):
             self.add(f"import {label}", combine(_qualified(value)))
+            self.words.add(getattr(value, "__name__", label))
         else:
             self.add(f"data {label}", self.hasher.digest(value, label))
             if hasattr(kind, "get_params") and asks_what_was_learned(attributes):
                 self.add(f"data {label} (fitted)", self._fitted.digest(value, label))
+
+    def _look_at_learned(self) -> None:
+        """Count what estimators have learned that are handed on, as nothing here fits them."""
+        while self.hasher.estimators:
+            label, estimator = self.hasher.estimators.pop(0)
+            self._learned += 1  # their order counts
+            digest = self._fitted.digest(estimator, label)
+            self.add(f"data {label} (fitted)", combine(str(self._learned), digest))
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Modules of the user's whose files have changed since they were loaded."""
+        return tuple(name for name, is_other in self._looked_at.items() if is_other)
 
     @property
     def opaque(self) -> tuple[str, ...]:
@@ -274,6 +305,9 @@ class _Survey:
         if self._frozen is not None and names is self._frozen[0]:
             names = self._frozen[1]
         self.follow(reads_of_code(code), names)
+        self.follow_imports(imports_of_code(code, str(names.get("__package__") or "")))
+        self.words.update(names_in(code))
+        self._is_edited(function.__module__)
         parts = [
             digest_of_source(code) or combine("bytecode", *self._digests_of_bytecode(code, function.__doc__))
         ]

@@ -73,10 +73,12 @@ class ContentHasher:
 
     Attributes:
         opaque: what counted by type alone, as ``"path: type"``.
+        estimators: models of scikit-learn's kind that were met, with their paths.
     """
 
     def __init__(self, name_code: Callable[[Any], str], *, fitted: bool = False) -> None:
         self.opaque: list[str] = []
+        self.estimators: list[tuple[str, object]] = []
         self._name_code = name_code
         self._fitted = fitted
         self._active: dict[int, int] = {}  # id -> depth of the values that are being hashed
@@ -152,6 +154,7 @@ class ContentHasher:
         if isinstance(inner := getattr(value, "__wrapped__", None), types.FunctionType) and callable(value):
             return combine(name, self.digest(inner, path))  # functools.lru_cache and the like
         if hasattr(kind, "get_params") and isinstance(params := value.get_params(deep=False), dict):
+            self.estimators.append((path, value))
             counts = learned_by(value, params) if self._fitted else params
             return combine("estimator", self._name_code(kind), self.digest(counts, path))
         if hasattr(kind, "__array__") and not hasattr(kind, "__dask_graph__"):

@@ -18,9 +18,11 @@ import contextlib
 import dis
 import symtable
 import sys
+from importlib.util import resolve_name
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from optuna_nb.tuning.names_in_text import names_in_text
 from optuna_nb.tuning.user_files import file_of_module
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     Reads = dict[str, set[str]]
 
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_NO_INSTRUCTIONS = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -57,6 +60,13 @@ def outside_reads(tree: ast.Module) -> Reads:
     return cell.reads
 
 
+def names_in(code: CodeType) -> Iterator[str]:
+    """List all names and attributes that compiled code uses, in functions inside of it too."""
+    for inner in _nested(code):
+        yield from inner.co_names
+        yield from names_in_text(inner)
+
+
 def _nested(code: CodeType) -> Iterator[CodeType]:
     yield code
     for constant in code.co_consts:
@@ -64,11 +74,33 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
             yield from _nested(constant)
 
 
+def imports_of_code(code: CodeType, package: str) -> Iterator[str]:
+    """Name what the import statements of compiled code may load, in functions inside of it too.
+
+    Args:
+        code: Of a function.
+        package: That its module is in; empty for a cell.
+    """
+    for inner in _nested(code):
+        said: list[Any] = [0, None]
+        for instruction in dis.get_instructions(inner):
+            if instruction.opname == "IMPORT_NAME":  # after the level and the list of names
+                level, names = said[-2:]
+                with contextlib.suppress(ImportError):
+                    base = resolve_name("." * level + str(instruction.argval), package)
+                    yield base
+                    yield from (f"{base}.{name}" for name in names or ())
+            if instruction.opname not in _NO_INSTRUCTIONS:
+                said.append(instruction.argval)
+
+
 def _collect(code: CodeType, reads: Reads) -> None:
+    for found in names_in_text(code):
+        reads.setdefault(found, set()).add("")
     name: str | None = None
     attributes: list[str] = []
     for instruction in dis.get_instructions(code):
-        if instruction.opname in {"CACHE", "PRECALL", "EXTENDED_ARG"}:
+        if instruction.opname in _NO_INSTRUCTIONS:
             continue
         if name is not None and instruction.opname in _ATTRIBUTE:
             attributes.append(str(instruction.argval))

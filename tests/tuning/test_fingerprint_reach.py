@@ -328,3 +328,166 @@ def test_a_long_list_that_holds_itself_or_huge_numbers_is_hashed():
     for _ in range(2_000):
         deep = [deep]
     assert digest([[1]] * 40 + [deep]) != digest([[2]] * 40 + [deep])
+
+
+# ------------------------------------------------------------------ handed on, imported late, in a text
+
+
+@pytest.mark.parametrize(
+    ("setup", "cell"),
+    [
+        ("m = fit(1)", "get_scorer('r2')(m, X, X[:, 0])"),
+        ("m = [fit(1), fit(2)]", "blend(m, 0.5)"),
+        ("m = {'one': fit(1)}", "m['one'].predict(X)"),
+        ("m = make_pipeline(StandardScaler(), Ridge()).fit(X, X[:, 0])", "m[-1].coef_"),
+        ("inner = fit(1)\ndef m(): return blend([inner, inner], 1)", "m()"),
+    ],
+)
+def test_what_a_model_has_learned_counts_where_it_is_handed_on_and_nothing_fits_it(setup, cell):
+    helpers = """
+    def fit(sign): return Ridge().fit(X, X[:, 0] * sign)
+    def blend(models, w): return w * models[0].predict(X) + (1 - w) * models[-1].predict(X)
+    """
+    names = {"X": X, "Ridge": Ridge, "make_pipeline": make_pipeline, "StandardScaler": StandardScaler}
+    old = tune_parts(cell, textwrap.dedent(helpers) + setup, **names)
+    assert tune_parts(cell, textwrap.dedent(helpers) + setup, **names) == old
+    later = setup.replace("fit(1)", "fit(-1)").replace("fit(X, X[:, 0])", "fit(X, -X[:, 0])")
+    assert tune_parts(cell, textwrap.dedent(helpers) + later, **names) != old
+
+
+def test_models_that_change_places_count():
+    one, other = Ridge().fit(X, X[:, 0]), Ridge().fit(X, -X[:, 0])
+    cell = "blend(models)"
+    names = {"__name__": "__main__", "blend": functools.partial(np.average, axis=0)}
+    assert fingerprint(cell, {**names, "models": [one, other]}) != fingerprint(
+        cell, {**names, "models": [other, one]}
+    )
+
+
+def test_a_fitted_vectorizer_is_the_same_in_every_process():
+    fit = "CountVectorizer(stop_words=['the']).fit(['the cat', 'a dog'])"
+    code = (
+        "from sklearn.feature_extraction.text import CountVectorizer\n"
+        "from optuna_nb.tuning.fingerprint import fingerprint\n"
+        f"print(fingerprint('v.transform(t)', {{'v': {fit}, 't': ['cat']}}))"
+    )
+    said = {subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)}
+    assert len(said) == 1
+    assert "data v (fitted)" in said.pop()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def f(): from mine.helper import g; return g()",
+        "def f():\n    import mine.helper as h\n    return h.g()",
+        "def f():\n    def inner():\n        from mine import helper\n        return helper.g()\n    return inner",
+        "class f:\n    def __init__(self):\n        from mine.helper import g\n        self.x = g()",
+    ],
+)
+def test_a_module_that_a_function_imports_when_it_runs_counts(tmp_path, function):
+    setup = f"""
+from pathlib import Path
+from optuna_nb.tuning.fingerprint import fingerprint, project
+project()
+Path("mine").mkdir()
+Path("mine/__init__.py").write_text("")
+names = {{"__name__": "__main__"}}
+exec({function!r}, names)
+parts = []
+for body in ("def g(): return 1", "def g(): return 2"):
+    Path("mine/helper.py").write_text(body)
+    parts.append(fingerprint("f()", names))
+assert "import mine.helper" in parts[0]
+assert parts[0] != parts[1]
+"""
+    subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def g(x):\n    return x + 1", "def g(x):\n    return x + 2"),
+        ("RATE = 0.1\ndef g(x): return x * RATE", "RATE = 0.2\ndef g(x): return x * RATE"),
+        ("class C:\n    def g(self): return 1", "class C:\n    def g(self): return 2"),
+        (
+            "def g(x):\n    def inner(): return 1\n    return inner()",
+            "def g(x):\n    def inner(): return 3\n    return inner()",
+        ),
+    ],
+)
+def test_a_module_that_was_edited_since_its_import_counts_as_other_code_and_is_named(tmp_path, before, after):
+    setup = f"""
+import importlib, os, sys
+from pathlib import Path
+from optuna_nb.tuning.fingerprint import examine, project
+sys.path.insert(0, os.getcwd())
+sys.dont_write_bytecode = True
+project()
+Path("prep.py").write_text({before!r})
+cell = "from prep import *"
+unloaded = examine(cell, {{}})
+import prep
+loaded = examine(cell, {{}})
+assert loaded.parts == unloaded.parts and loaded.edited == ()
+Path("prep.py").write_text('"A docstring."\\n\\n\\n# and a comment\\n' + {before!r})
+assert examine(cell, {{}}).edited == ()
+Path("prep.py").write_text({after!r})
+stale = examine(cell, {{}})
+assert stale.edited == ("prep",)
+importlib.reload(prep)
+fresh = examine(cell, {{}})
+assert fresh.edited == ()
+assert fresh.parts["import prep"] not in (stale.parts["import prep"], loaded.parts["import prep"])
+"""
+    subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
+
+
+def test_a_module_that_counts_its_own_calls_is_not_taken_for_edited(tmp_path):
+    setup = """
+import os, sys
+from pathlib import Path
+from optuna_nb.tuning.fingerprint import examine, project
+sys.path.insert(0, os.getcwd())
+project()
+Path("prep.py").write_text('''
+import functools
+COUNT = 0
+LEVEL = 1
+LEVEL += 1
+@functools.cache
+def cached(): return 1
+def g():
+    "Count."
+    global COUNT
+    COUNT += 1
+''')
+import prep
+prep.g()
+assert prep.COUNT == 1
+assert examine("from prep import g", {}).edited == ()
+"""
+    subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "get_ipython().run_line_magic('time', 's = f(1 + A)')",
+        "get_ipython().run_cell_magic('time', '', 's = f(A)\\n')",
+        "get_ipython().system('echo {A}')",
+        "v = get_ipython().getoutput('echo $A')",
+        "frame.query('a > @A')",
+        "def g(): return frame.eval('a + @A')\ng()",
+    ],
+)
+def test_names_in_the_text_of_a_magic_a_command_or_a_query_count(cell):
+    names = {"frame": pd.DataFrame({"a": [1]}), "A": 3, "f": abs, "get_ipython": print}
+    old = fingerprint(cell, names)
+    assert fingerprint(cell, {**names, "A": 8}) != old
+    assert fingerprint(cell, {**names, "B": 8}) == old
+
+
+def test_words_that_are_no_names_of_the_notebook_do_not_count():
+    cell = "get_ipython().system('pip list')\nget_ipython().run_line_magic('matplotlib', 'A')\n'@A'.lower()"
+    assert fingerprint(cell, {"A": 1}) == fingerprint(cell, {"A": 2, "pip": 3, "list": 4})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import optuna
 import pytest
 
 from harness.waiting import until
+from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage import questions
 from optuna_nb.storage.record_database import read_records
@@ -93,6 +96,33 @@ def test_a_trial_may_print_what_no_database_takes(options):
         return trial.suggest_float("x", -1, 1)
 
     assert api.start(make(prints), options).wait().snapshot().done == 10
+
+
+def test_a_step_a_number_or_an_event_that_cannot_be_kept_is_refused_in_one_line(options):
+    ring = []
+    ring.append(ring)
+    said = []
+
+    def notes(trial):
+        for call in (
+            *(lambda step=step: log_metrics(step, loss=1) for step in ("a", "5", None, 1.5, math.nan, 2**63)),
+            lambda: log_metrics(0, loss="b"),
+            lambda: log_metrics(0, loss=10**400),
+            lambda: trial_event("mine", x=ring),
+            lambda: trial_event("mine", x=10**5000),
+            lambda: trial_event("mine", x=np.ndarray),
+        ):
+            with pytest.raises(InvalidOptionError) as refused:
+                call()
+            said.append((refused.value.code, str(refused.value).partition(":")[0]))
+        log_metrics(np.int64(3), loss=1)
+        log_metrics(-(2**63), loss=2)
+        log_metrics(4.0, loss=3)
+        return trial.suggest_float("x", -1, 1)
+
+    api.start(make(notes), TuneOptions(name="s", storage=options.storage, trials=1)).wait()
+    assert said == [("NB209", "log_metrics")] * 8 + [("NB209", "trial_event")] * 3
+    assert list(ask(options, questions.metric_history)["step"]) == [-(2**63), 3, 4]
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from optuna_nb.tuning.fingerprint import (
     matches,
 )
 
-ADVICE = "state is changed by the trials themselves: make it in the cell"
+ADVICE = "the trials change state themselves, so its content is not fingerprinted; create it inside the cell"
 
 
 @pytest.fixture
@@ -137,7 +137,9 @@ def test_jobs_at_the_same_time_take_the_second_look_once(options):
 def test_what_cannot_be_seen_is_said_when_a_study_starts(options):
     objective = Objective(lambda t: t.suggest_float("x", 0, 1), "c", {"cell": "1"}, unseen=("D (a.B)",))
     handle = api.start(objective, options)
-    assert handle.note == "s@1 begins with 3 trials to go; changes inside D (a.B) cannot be seen"
+    assert handle.note == (
+        "s@1 begins with 3 trials to go; changes inside D (a.B) cannot be detected and begin no new version"
+    )
     handle.wait()
 
 
@@ -161,6 +163,9 @@ def test_only_data_is_marked_volatile():
 def test_advice_is_one_line_whatever_the_number():
     assert advice_on_volatile({"cell": "1"}) == advice_on_unseen(()) == ""
     assert advice_on_volatile({"data a": VOLATILE, "data b": VOLATILE}) == (
-        "a, b are changed by the trials themselves: make them in the cell"
+        "the trials change a, b themselves, so their content is not fingerprinted;"
+        " create them inside the cell"
     )
-    assert advice_on_unseen([*"abcde"]) == "changes inside a, b, c and 2 more cannot be seen"
+    assert advice_on_unseen([*"abcde"]) == (
+        "changes inside a, b, c and 2 more cannot be detected and begin no new version"
+    )

@@ -1,0 +1,88 @@
+"""Whether a loaded module of the user's is what its file says: an import reads no file twice."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import sys
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from optuna_nb.tuning.user_files import file_of_module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GONE = object()
+
+
+def is_edited(name: str) -> bool:
+    """Tell whether the file of a loaded module has other functions or settings by now.
+
+    Args:
+        name: Of a module. One that is not loaded, or is a library's, is not edited.
+    """
+    module = sys.modules.get(name)
+    path = None if module is None else file_of_module(name)
+    if module is None or path is None:
+        return False
+    try:
+        stat = path.stat()
+        codes, settings = _said(str(path), (stat.st_mtime_ns, stat.st_size))
+    except (OSError, SyntaxError, ValueError, RecursionError):  # gone meanwhile, or no Python of today
+        return False
+    live = vars(module)
+    if any(not _is_alike(live.get(setting, _GONE), value) for setting, value in settings.items()):
+        return True
+    return any(_differs(code, live, str(path)) for code in codes)
+
+
+@functools.lru_cache(maxsize=1024)
+def _said(path: str, stamp: tuple[int, int]) -> tuple[list[CodeType], dict[str, Any]]:  # noqa: ARG001 - a key
+    """Return the functions and classes of a file, and the names that it sets to a literal once."""
+    tree = ast.parse(Path(path).read_bytes())
+    code = compile(tree, path, "exec", dont_inherit=True)
+    changed = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    names = [it for it in ast.walk(tree) if isinstance(it, ast.Name)]
+    assigned = [it.id for it in names if not isinstance(it.ctx, ast.Load)]
+    settings: dict[str, Any] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Constant(value)):
+                if name not in changed and assigned.count(name) == 1:
+                    settings[name] = value
+    return [it for it in code.co_consts if isinstance(it, CodeType)], settings
+
+
+def _differs(code: CodeType, live: Mapping[str, Any], path: str) -> bool:
+    """Tell whether other code runs under the name of a function or class; wrapped ones are passed over."""
+    found = live.get(code.co_name)
+    if isinstance(found, staticmethod | classmethod):
+        found = found.__func__
+    if isinstance(found, FunctionType):
+        own = found.__code__
+        return own.co_name == code.co_name and own.co_filename == path and not _runs_alike(own, code)
+    if isinstance(found, type):
+        inner = (it for it in code.co_consts if isinstance(it, CodeType))
+        return any(_differs(it, vars(found), path) for it in inner)
+    return False
+
+
+def _runs_alike(one: CodeType, other: CodeType) -> bool:
+    """Compare two code objects but for lines and docstrings."""
+    if one.co_code != other.co_code or one.co_names != other.co_names:
+        return False
+    if len(one.co_consts) != len(other.co_consts):
+        return False
+    pairs = list(zip(one.co_consts, other.co_consts, strict=True))
+    if pairs and all(isinstance(it, str | None) for it in pairs[0]):  # the docstring, where there is one
+        pairs = pairs[1:]
+    return all(
+        _runs_alike(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else _is_alike(a, b)
+        for a, b in pairs
+    )
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and repr(one) == repr(other)
