@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import pickle
 import sysconfig
 import traceback
 from pathlib import Path
@@ -13,6 +14,9 @@ from optuna_nb.errors import ObjectiveError, OptunaNBError
 if TYPE_CHECKING:
     from optuna_nb.tuning.runner import RunEnd
 
+_COPIED = "a trial has copies of notebook functions: use cloudpickle.dump, or keep them in a module"
+    "trials have copies of the notebook's functions: cloudpickle.dump takes these, or keep them in a module"
+)
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
@@ -22,6 +26,8 @@ def one_line(error: BaseException, number: int, *, logged: bool = False) -> str:
     text = f"trial {number} failed: {named(error)}"
     where = _where(error)
     more = "; the Log tab has all of it" if logged and "\n" in message(error).strip() else ""
+    if isinstance(error, pickle.PicklingError) and "not the same object" in text:
+        more = f"; {_COPIED}{more}"
     return as_utf8(f"{text} ({where}){more}" if where else f"{text}{more}")
 
 

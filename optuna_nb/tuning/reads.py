@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _NO_INSTRUCTIONS = frozenset({"CACHE", "PRECALL", "EXTENDED_ARG"})
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+_SETS_GLOBAL = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL", "STORE_NAME", "DELETE_NAME"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -65,6 +66,12 @@ def names_in(code: CodeType) -> Iterator[str]:
     for inner in _nested(code):
         yield from inner.co_names
         yield from names_in_text(inner)
+
+
+def names_set_by(code: CodeType) -> set[str]:
+    """Name the globals that compiled code sets or deletes, in functions inside of it too."""
+    instructions = (it for inner in _nested(code) for it in dis.get_instructions(inner))
+    return {str(it.argval) for it in instructions if it.opname in _SETS_GLOBAL}
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

@@ -1,10 +1,15 @@
 """What the notebook's functions see while a study runs."""
 
 import functools
+import pickle
+import sys
+import textwrap
 
+import cloudpickle
 import pytest
 
 from optuna_nb.cell.namespace import Snapshot
+from optuna_nb.tuning.failure import one_line
 
 
 @pytest.fixture
@@ -53,6 +58,124 @@ def test_every_way_to_write_a_function_sees_the_names_of_the_start(notebook, tex
             notebook[name] = None
     assert run() == 1
     assert run() == 1
+
+
+def dedent(text):
+    return textwrap.dedent(text).strip()
+
+
+WRAPPED = {
+    "set_output of scikit-learn": """
+        from sklearn.base import BaseEstimator, TransformerMixin
+        class Shift(TransformerMixin, BaseEstimator):
+            def transform(self, rows): return rows + X
+        f = lambda: Shift().transform(0)
+    """,
+    "a decorator": """
+        import functools
+        def timed(g):
+            @functools.wraps(g)
+            def inner(*a): return g(*a)
+            return inner
+        class Model:
+            @timed
+            def fit(self): return X
+        f = lambda: Model().fit()
+    """,
+    "contextmanager": """
+        import contextlib
+        class Model:
+            @contextlib.contextmanager
+            def fit(self): yield X
+        f = lambda: Model().fit().__enter__()
+    """,
+    "lru_cache": """
+        import functools
+        class Model:
+            @functools.lru_cache
+            def fit(self): return X
+        f = lambda: Model().fit()
+    """,
+    "cached_property": """
+        import functools
+        class Model:
+            @functools.cached_property
+            def fit(self): return X
+        f = lambda: Model().fit
+    """,
+    "partialmethod": """
+        import functools
+        class Model:
+            def g(self, a): return X + a
+            fit = functools.partialmethod(g, 0)
+        f = lambda: Model().fit()
+    """,
+    "singledispatchmethod": """
+        import functools
+        class Model:
+            @functools.singledispatchmethod
+            def fit(self, a): return 0
+            @fit.register
+            def _(self, a: int): return X
+        f = lambda: Model().fit(1)
+    """,
+    "a class in it": """
+        class Model:
+            class Inner:
+                def fit(self): return X
+        f = lambda: Model.Inner().fit()
+    """,
+    "a table in it": """
+        class Model:
+            table = {'fit': lambda: X}
+        f = lambda: Model.table['fit']()
+    """,
+    "default_factory": """
+        from dataclasses import dataclass, field
+        @dataclass
+        class Model:
+            fit: int = field(default_factory=lambda: X)
+        f = lambda: Model().fit
+    """,
+    "slots": """
+        from dataclasses import dataclass
+        @dataclass(slots=True)
+        class Model:
+            a: int = 0
+            def fit(self): return X + self.a
+        f = lambda: Model().fit()
+    """,
+    "NamedTuple": """
+        from typing import NamedTuple
+        class Model(NamedTuple):
+            a: int = 0
+            def fit(self): return X + self.a
+        f = lambda: Model().fit()
+    """,
+    "singledispatch": """
+        import functools
+        @functools.singledispatch
+        def g(a): return 0
+        @g.register
+        def _(a: int): return X
+        f = lambda: g(1)
+    """,
+    "singledispatch by a class": """
+        import functools
+        class A:
+            def x(self): return X
+        @functools.singledispatch
+        def g(a): return 0
+        @g.register
+        def _(a: A): return a.x()
+        f = lambda: g(A())
+    """,
+}
+
+
+@pytest.mark.parametrize("way", WRAPPED)
+def test_what_stands_behind_a_wrapper_or_in_a_class_sees_the_names_of_the_start(notebook, way):
+    test_every_way_to_write_a_function_sees_the_names_of_the_start(notebook, dedent(WRAPPED[way]))
 
 
 def test_super_finds_the_rebuilt_class(notebook):
@@ -156,3 +279,98 @@ def test_only_what_the_cell_reaches_is_rebuilt(notebook):
     fresh = Snapshot(notebook, compile("used()", "<cell>", "eval")).fresh()
     assert fresh["used"] is not notebook["used"]
     assert fresh["unused"] is notebook["unused"]
+
+
+def test_a_method_of_a_decorated_class_finds_super_and_its_own_class(notebook):
+    define(
+        notebook,
+        "import functools\ndef timed(g):\n    @functools.wraps(g)\n    def inner(*a):\n        return g(*a)\n"
+        "    return inner\nX = 1\nclass A:\n    @timed\n    def a(self):\n        return 1\n"
+        "class B(A):\n    @timed\n    def a(self):\n        return super().a() + 1, __class__ is B\n"
+        "    def b(self):\n        return X",
+    )
+    assert freeze(notebook, "B().a()")() == (2, True)
+
+
+def test_a_class_of_which_the_notebook_holds_an_instance_stays_the_same(notebook):
+    define(
+        notebook,
+        "from dataclasses import dataclass\nMODES = {'fast': 1}\n@dataclass(frozen=True)\nclass Config:\n"
+        "    mode: str = 'fast'\n    def speed(self):\n        return MODES[self.mode]\n"
+        "held = {'a': [Config()]}",
+    )
+    assert freeze(notebook, "(isinstance(held['a'][0], Config), held['a'][0] == Config())")() == (True, True)
+
+
+def test_a_function_that_reads_only_libraries_stays_the_same_and_can_be_pickled(notebook):
+    define(
+        notebook,
+        "import math\ndef log(x):\n    return math.log(x) + len([])\n"
+        "def other():\n    return log(1)\ndef deep():\n    return trial",
+    )
+    same = freeze(notebook, "(log, other, deep)")(trial=1)
+    assert same[0] is notebook["log"]
+    assert same[1] is not notebook["other"]
+    assert same[2]() == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "global made\n    made = 1\n    return 1",
+        "return eval('X')",
+        "return get_ipython()",
+        "return set_in_the_cell",
+        "return math.pi * 0 + len(globals()) * 0 + X",
+    ],
+)
+def test_a_function_that_may_depend_on_the_trials_names_is_rebuilt(notebook, body):
+    define(notebook, f"import math\nX = 1\ndef f():\n    {body}")
+    fresh = Snapshot(notebook, compile("f()", "<cell>", "eval")).fresh()
+    assert fresh["f"] is not notebook["f"]
+    assert fresh["f"].__globals__ is fresh
+
+
+def test_a_name_that_the_cell_itself_sets_reaches_the_functions_that_it_calls(notebook):
+    define(notebook, "import math\ndef f():\n    return math.pi")
+    code = compile("math = other\nresult = f()", "<cell>", "exec")
+    notebook["other"] = type("Other", (), {"pi": 3})
+    namespace = Snapshot(notebook, code).fresh()
+    exec(code, namespace)  # noqa: S102
+    assert namespace["result"] == 3
+
+
+def test_a_dispatcher_sees_each_trial(notebook):
+    define(
+        notebook,
+        "import functools\n@functools.singledispatch\ndef g(a):\n    'Doc.'\n    return 0\n"
+        "@g.register\ndef _(a: int):\n    return trial",
+    )
+    run = freeze(notebook, "g(1), g('a'), g.__doc__")
+    assert [run(trial=k) for k in range(3)] == [(k, 0, "Doc.") for k in range(3)]
+
+
+def test_a_function_objective_that_reads_nothing_still_gets_names_of_its_own(notebook):
+    define(notebook, "def objective(trial):\n    return 1")
+    own = Snapshot(notebook, notebook["objective"].__code__).function(notebook["objective"])
+    assert own.__globals__ is not notebook
+
+
+def test_an_object_that_raises_when_it_is_looked_into_is_no_hindrance(notebook):
+    class Odd:
+        @property
+        def __dict__(self):
+            raise RuntimeError("no")
+
+    notebook["odd"] = Odd()
+    assert freeze(notebook, "odd")() is notebook["odd"]
+
+
+def test_a_copy_that_pickle_does_not_take_is_explained(notebook, monkeypatch):
+    define(notebook, "X = 1\ndef f():\n    return X")
+    monkeypatch.setattr(sys.modules["__main__"], "f", notebook["f"], raising=False)
+    copied = freeze(notebook, "f")()
+    with pytest.raises(pickle.PicklingError) as refused:
+        pickle.dumps(copied)
+    assert "use cloudpickle.dump" in one_line(refused.value, 3)
+    assert cloudpickle.loads(cloudpickle.dumps(copied))() == 1
