@@ -43,6 +43,7 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
     path = identity(options.storage)
     options = replace(options, storage=absolute(options.storage))  # wherever the program goes meanwhile
     running = background.running(path)
+    replaced: list[str] = []
     for name, other in running.items():
         if other.options.name == options.name and options.going_on in (None, name):
             if volatile.is_same(other.objective, objective):
@@ -53,6 +54,8 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
                 other.control.stop()  # its code was replaced; its trial in flight ends meanwhile
                 if options.continue_old:  # in this very version
                     other.let_end(name)
+                else:
+                    replaced.append(name)
     executor = make_executor(objective, options)  # first: what cannot be sent to workers makes no new version
     with contextlib.ExitStack() as undo:  # if the study cannot begin
         undo.callback(executor.close)
@@ -78,7 +81,8 @@ def start(objective: Objective, options: TuneOptions) -> StudyHandle:
         advice_on_edited(objective.edited),
         advice_on_file(storage.database),
     )
-    note = "; ".join(filter(None, (note, executor.about, *advice)))
+    stops = "; ".join(f"{name} was running and stops" for name in replaced)
+    note = "; ".join(filter(None, (note, stops, executor.about, *advice)))
     return StudyHandle(prepared.version.study_name, options.storage, note=note, starter=start)
 
 

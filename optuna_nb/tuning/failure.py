@@ -14,9 +14,7 @@ from optuna_nb.errors import ObjectiveError, OptunaNBError
 if TYPE_CHECKING:
     from optuna_nb.tuning.runner import RunEnd
 
-_COPIED = "a trial has copies of notebook functions: use cloudpickle.dump, or keep them in a module"
-    "trials have copies of the notebook's functions: cloudpickle.dump takes these, or keep them in a module"
-)
+_COPIED = "a trial has copies of the notebook's functions: use cloudpickle.dump, or keep them in a module"
 _PACKAGE = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 

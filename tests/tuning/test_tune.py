@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import optuna
 import pytest
 
+from harness.gate import Gate
 from harness.waiting import until
 from optuna_nb.errors import (
     DirectionMismatchError,
@@ -103,6 +104,19 @@ def test_changed_code_begins_a_new_version_and_keeps_the_old_one(options):
     assert "cell changed" in handle.note
     assert api.load("s@1", options.storage).snapshot().done == 10
     assert api.load("s", options.storage).snapshot().done == 3
+
+
+def test_a_version_that_changed_code_stops_is_named(options):
+    gate = Gate()
+    old = api.start(make(gate), options)
+    assert gate.reached.wait(20)
+    handle = api.start(make(fingerprint="2"), replace(options, trials=1))
+    gate.opened.set()
+    assert "s@1 was running and stops" in handle.note
+    assert handle.wait().name == "s@2"
+    old.wait()
+    assert old.snapshot().state is StudyState.STOPPED
+    assert old.snapshot().done == 1
 
 
 def test_code_that_changes_back_finds_its_old_version(options):
