@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from optuna_nb.cell.questions import run_metrics as run_metrics
     from optuna_nb.cell.questions import run_parents as run_parents
     from optuna_nb.cell.questions import runs as runs
+    from optuna_nb.errors import ClusterError as ClusterError
     from optuna_nb.errors import DirectionMismatchError as DirectionMismatchError
     from optuna_nb.errors import InvalidCellError as InvalidCellError
     from optuna_nb.errors import InvalidOptionError as InvalidOptionError
@@ -67,6 +68,7 @@ _HOMES = {
     "LockedStudyError": "optuna_nb.errors",
     "LeaseLostError": "optuna_nb.errors",
     "DirectionMismatchError": "optuna_nb.errors",
+    "ClusterError": "optuna_nb.errors",
 }
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *_HOMES]  # noqa: PLE0604
@@ -84,7 +86,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
-    """Register ``%%tune`` and ``%tune`` (``%load_ext optuna_nb``)."""
+    """Register ``%%tune``, ``%tune`` and ``%autotune`` (``%load_ext optuna_nb``)."""
     from optuna_nb.cell import magics
 
     magics.load(ipython)

@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--data", default=",".join(NAMES))
     parser.add_argument("--tuners", default=",".join([*OURS, *PEERS]))
     parser.add_argument(
-        "--series", default="2", help="runs of another day or version are tables of their own"
+        "--series", default="2", help="runs of another version or machine are tables of their own"
     )
     parser.add_argument("--limit", type=float, help="wall seconds after which a run is given up")
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")

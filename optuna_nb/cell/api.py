@@ -65,7 +65,7 @@ def tune(
     step_interval: int = 1,
     fix: Mapping[str, Any] | None = None,
     log: bool = True,
-    storage: str | None = None,
+    storage: str | PathLike[str] | None = None,
     wait: bool = False,
 ) -> StudyHandle:
     """Tune a function in a background thread; every finished trial is in the database.
@@ -82,7 +82,7 @@ def tune(
         more: how many more than there are; not together with ``trials``.
         timeout: seconds after which no trial begins, or ``"90s"``, ``"10m"``, ``"2h"``.
         directions: ``"minimize"`` (default) or ``"maximize"``, one per value.
-        sampler: tpe, random, grid, cmaes, gp, nsgaii, nsgaiii, qmc, brute, or an Optuna sampler.
+        sampler: tpe, plaintpe, random, grid, cmaes, gp, nsgaii, nsgaiii, qmc, brute, or an Optuna sampler.
         batch: how many trials ``tpe`` draws from one model, where a cluster asks faster than it draws.
         pruner: median, hyperband, sha, percentile, wilcoxon, none, or an Optuna pruner.
         seed: start of all random numbers; None for one that is chosen and recorded.
@@ -104,13 +104,13 @@ def tune(
         flush_seconds: pooled: how long they wait at most.
         synchronous: ``"full"`` survives a power cut, ``"normal"`` a killed process;
             ``"auto"`` is full for trials of more than 50 ms.
-        step_interval: how many reported steps apart a live trial is shown; the
-            finished trial has all of them.
+        step_interval: how many reported steps apart a live trial is shown; the finished
+            trial has all of them. ``log_metrics`` keeps only the steps that it divides.
         fix: parameters that keep a value, by name. They belong to the version of
             the study and survive a resume; ``{}`` lifts them, None keeps them.
         log: keep what the trials print.
-        storage: database URL; None for what ``%config OptunaNB.storage`` says,
-            or ``sqlite:///optuna_nb.db``.
+        storage: URL or path of the database; None for what ``%config OptunaNB.storage``
+            says, or ``sqlite:///optuna_nb.db``.
         wait: return only when the tuning has ended.
 
     Returns:
@@ -119,6 +119,7 @@ def tune(
     Raises:
         InvalidOptionError: an argument cannot be used.
         StorageError: the database cannot be used, or another process tunes the study.
+        ClusterError: a cluster cannot be reached or used.
         ObjectiveError: the tuning failed, where ``wait`` is set.
     """
     named = texts_of("directions", directions)
@@ -167,12 +168,12 @@ def _plain(number: Any) -> Any:
     return int(number) if isinstance(number, Integral) and not isinstance(number, bool) else number
 
 
-def load(name: str, storage: str | None = None) -> StudyHandle:
+def load(name: str, storage: str | PathLike[str] | None = None) -> StudyHandle:
     """Open a study of the database by its name, whoever tunes it.
 
     Args:
         name: ``"churn"`` for its newest version, or ``"churn@1"``; a study of plain Optuna by its own name.
-        storage: database URL; None as in ``tune``.
+        storage: URL or path of the database; None as in ``tune``.
 
     Raises:
         StudyNotFoundError: there is no such study.
@@ -181,13 +182,15 @@ def load(name: str, storage: str | None = None) -> StudyHandle:
     return _with_view(tuning.load(name, storage_or_default(storage)))
 
 
-def pull(name: str, source: str, *, storage: str | None = None, as_name: str | None = None) -> StudyHandle:
+def pull(
+    name: str, source: str, *, storage: str | PathLike[str] | None = None, as_name: str | None = None
+) -> StudyHandle:
     """Copy a study with its records from another file or server, and open it here.
 
     Args:
         name: ``"churn"`` for all its versions, or ``"churn@1"``.
         source: URL of the database that has it; nothing changes there.
-        storage: URL of the database that gets it; None as in ``tune``.
+        storage: URL or path of the database that gets it; None as in ``tune``.
         as_name: what the study is called here; None for the name that it has.
 
     Raises:
@@ -228,7 +231,7 @@ def storage_or_default(given: object) -> str:
         return str(_configured("url", default=DEFAULT_STORAGE))
     if not isinstance(given, (str, PathLike)):
         msg = f"storage={given!r} is neither a text nor a path: give 'sqlite:///tuning.db', or a path"
-        raise InvalidOptionError(msg, code="NB115")
+        raise InvalidOptionError(msg, code="NB501")
     return str(given)
 
 

@@ -29,6 +29,7 @@ from optuna_nb.tuning.reading import load_to_look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from os import PathLike
 
     import optuna
     from optuna.samplers import BaseSampler
@@ -73,25 +74,27 @@ def autotune(
     experiment: str | None = None,
     notes: str | None = None,
     tags: Sequence[str] = (),
-    storage: str | None = None,
+    storage: str | PathLike[str] | None = None,
     wait: bool = False,
 ) -> Any:
     """Tune a known model in a background thread, without an objective of your own.
 
-    A study opens with the library's defaults, goes on with settings that are known to be
-    good, and then with the sampler's. Rows are split and binned once; boosting rounds are
-    found by early stopping; a trial that its first folds show to be hopeless ends early.
+    A study opens with settings that are known to be good and with the library's defaults
+    (XGBoost's and CatBoost's last, as they are slow), then the sampler draws. Rows are split
+    and binned once; boosting rounds are found by early stopping; a trial that its first folds
+    show to be hopeless ends early. What was found in ``y`` and what is searched is printed.
 
     Args:
         model: ``"xgboost"``, ``"catboost"``, ``"hist_gradient_boosting"``,
             ``"random_forest"``, ``"logistic"``, ``"ridge"`` and others; an estimator; a
             ``Pipeline`` that ends in one; or a list of these, to compare them.
-        X: rows, ``(n_rows, n_columns)``: numbers, strings and categories, with gaps.
+        X: rows, ``(n_rows, n_columns)``: a DataFrame (numbers, strings, categories, gaps) or
+            an array of numbers.
         y: target, ``(n_rows,)``: labels or numbers.
-        name: of the study; None for ``xgboost_tuning_seed_33``.
+        name: of the study; None for ``MODEL_tuning_seed_SEED``, as ``xgboost_tuning_seed_33``.
         data: a DataFrame that holds rows and target, in place of ``X`` and ``y``.
         target: the column of ``data`` that is the target.
-        problem: ``"classification"`` or ``"regression"`` where ``y`` does not tell.
+        problem: ``"classification"`` or ``"regression"``, if ``y`` does not make it clear.
         metric: any scorer of scikit-learn, by name, with or without ``neg_``, or as a
             callable; None for log loss, or root mean squared error.
         trials: in total, over all runs; None for 50, or no limit with a timeout. For
@@ -113,7 +116,8 @@ def autotune(
             list of choices, an Optuna distribution, or one value.
         fix: parameters that keep a value.
         race: whether hopeless trials end after their first folds.
-        refit: whether the best model is fitted on all rows at the end; else when asked for.
+        refit: whether the best model is fitted on all rows, the held-out ones included, at the
+            end; else when asked for.
         refine: whether a fine grid around the best follows, as a study of its own.
         sampler: as for ``tune``.
         seed: of folds, models and sampler.
@@ -126,7 +130,7 @@ def autotune(
         experiment: experiment that the study belongs to, for the records.
         notes: a remark for the records.
         tags: labels for the records.
-        storage: database URL; None as in ``tune``.
+        storage: URL or path of the database; None as in ``tune``.
         wait: return only when the tuning has ended.
 
     Returns:
@@ -324,7 +328,8 @@ def summary(study: optuna.Study) -> str:
     attributes, lines = study.user_attrs, []
     if study.best_trials and study.best_trial.user_attrs.get(SETTING) == LIBRARY_DEFAULTS:
         lines.append(
-            "these are the library's defaults: what the space does not hold is not shown, --code says it"
+            "the best trial is the library's defaults; parameters outside the search space are not listed"
+            f" here, `%tune best {base_name(study.study_name)} --code` prints them"
         )
     if gain := attributes.get(GAIN):
         mean, low, high = gain

@@ -33,20 +33,25 @@ def autotune_parser() -> LineParser:
         ),
     )
     add = parser.add_argument
-    add("name", nargs="?", metavar="NAME", help="name of the study (default: xgboost_tuning_seed_33)")
+    add("name", nargs="?", metavar="NAME", help="name of the study (default: MODEL_tuning_seed_SEED)")
     add("--model", metavar="M", help="xgboost, catboost, ...; several with commas; or a variable")
     add("-X", metavar="VAR", help="variable with the rows")
     add("-y", metavar="VAR", help="variable with the target")
     add("--data", metavar="VAR", help="variable with a DataFrame that holds the target")
     add("--target", metavar="COLUMN", help="its column")
-    add("--problem", choices=("classification", "regression"), help="where y does not tell")
+    add("--problem", choices=("classification", "regression"), help="if y does not make it clear")
     add("--metric", metavar="M", help="any scorer of scikit-learn, or a variable (default: log loss, rmse)")
     add("-n", "--trials", type=count, metavar="N", help="trials in total (default 50; none with --timeout)")
-    add("--more", type=count, metavar="N", help="so many trials more than there are")
+    add("--more", type=count, metavar="N", help="add N trials to those already there")
     add("--timeout", type=seconds, metavar="TIME", help="stop after 90s, 10m, 2h or so many seconds")
     add("--cv", metavar="CV", help="number of folds, a share as 0.2 for one split, or a splitter's variable")
-    add("--folds", type=count, metavar="K", help="folds (default 5; of less than 1,000 rows thrice)")
-    add("--repeats", type=count, metavar="R", help="split the rows anew so often")
+    add(
+        "--folds",
+        type=count,
+        metavar="K",
+        help="folds (default 5; repeated three times below 1,000 rows, one split from 50,000)",
+    )
+    add("--repeats", type=count, metavar="R", help="how many times the rows are split anew")
     add("--fold-jobs", type=count, metavar="N", help="folds of a trial at the same time (default: by cores)")
     add("--groups", metavar="VAR", help="one group a row; groups stay together")
     add("--sample-weight", metavar="VAR", help="one weight a row")
@@ -55,7 +60,7 @@ def autotune_parser() -> LineParser:
     )
     add("--preset", default="default", metavar="P", help="default or bluecast: which search space")
     add("--space", metavar="VAR", help="a dict with ranges that replace single ones")
-    add("--fix", action="append", metavar="NAME=VALUE", help="keep a parameter so; may be repeated")
+    add("--fix", action="append", metavar="NAME=VALUE", help="keep a parameter at a value; may be repeated")
     add("--no-race", action="store_true", help="run all folds of every trial")
     add("--no-refit", action="store_true", help="fit the best model only when it is asked for")
     add("--refine", action="store_true", help="then try a fine grid around the best")
@@ -64,7 +69,7 @@ def autotune_parser() -> LineParser:
     add("--jobs", type=count, metavar="N", help="trials at the same time (default 1, or the cluster's room)")
     add("--executor", metavar="E", help="thread (default), or dask: processes on this machine or a cluster")
     add("--cluster", metavar="C", help="dask: tcp://host:8786, or a variable that holds a Client")
-    add("--wait", action="store_true", help="come back when the tuning has ended")
+    add("--wait", action="store_true", help="block until the tuning has ended")
     add("--experiment", metavar="NAME", help="experiment that the study belongs to")
     add("--notes", metavar="TEXT", help="a remark for the records")
     add("--tag", action="append", metavar="TAG", help="a label for the records; may be repeated")

@@ -83,7 +83,7 @@ def texts_of(what: str, given: object) -> tuple[str, ...]:
         return (given,)
     found = tuple(given) if isinstance(given, Iterable) else (given,)
     if wrong := [it for it in found if not isinstance(it, str)]:
-        raise InvalidOptionError(f"{what}: {wrong[0]!r} is no text: put it in quotes", code="NB115")
+        raise InvalidOptionError(f"{what}: {wrong[0]!r} is no text: put it in quotes", code="NB104")
     return found
 
 
@@ -91,7 +91,7 @@ def _check_texts(options: TuneOptions) -> None:
     for field in ("name", "metric", "model", "experiment", "notes"):
         text = getattr(options, field)
         if text is not None and not isinstance(text, str):
-            raise InvalidOptionError(f"{field}={text!r} is no text: put it in quotes", code="NB115")
+            raise InvalidOptionError(f"{field}={text!r} is no text: put it in quotes", code="NB104")
 
 
 def _check_numbers(options: TuneOptions) -> None:

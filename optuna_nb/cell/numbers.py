@@ -28,8 +28,12 @@ def seconds(text: str) -> float:
     return time
 
 
-def read_seconds(text: str) -> float:
+def read_seconds(text: str, what: str = "timeout") -> float:
     """Read a time as the flag does.
+
+    Args:
+        text: The time.
+        what: The argument that it was given for.
 
     Raises:
         InvalidOptionError: It is none.
@@ -37,7 +41,7 @@ def read_seconds(text: str) -> float:
     try:
         return seconds(text)
     except argparse.ArgumentTypeError as error:
-        raise InvalidOptionError(f"timeout {error}", code="NB104") from None
+        raise InvalidOptionError(f"{what} {error}", code="NB104") from None
 
 
 def count(text: str) -> int:

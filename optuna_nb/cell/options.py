@@ -114,7 +114,7 @@ def tune_parser() -> LineParser:
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="name of the study")
     add("-n", "--trials", type=count, metavar="N", help="trials in total (default 100; none with --timeout)")
-    add("--more", type=count, metavar="N", help="so many trials more than there are")
+    add("--more", type=count, metavar="N", help="add N trials to those already there")
     add("--timeout", type=seconds, metavar="TIME", help="stop after 90s, 10m, 2h or so many seconds")
     add("--minimize", action="store_true", help="the lower the score the better (default)")
     add("--maximize", action="store_true", help="the higher the score the better")
@@ -126,7 +126,7 @@ def tune_parser() -> LineParser:
         help="minimize or maximize, once per score",
     )
     add("--sampler", default="tpe", metavar="S", help=f"{', '.join(SAMPLERS)}, or a variable (default tpe)")
-    add("--batch", type=count, default=1, metavar="N", help="tpe draws so many trials from one model (1)")
+    add("--batch", type=count, default=1, metavar="N", help="tpe draws N trials from one model (default 1)")
     add(
         "--pruner",
         default="median",
@@ -137,7 +137,7 @@ def tune_parser() -> LineParser:
     add("--jobs", type=count, metavar="N", help="trials at the same time (default 1, or the cluster's room)")
     add("--executor", metavar="E", help="thread (default), or dask: processes on this machine or a cluster")
     add("--cluster", metavar="C", help="dask: tcp://host:8786, or a variable that holds a Client")
-    add("--wait", action="store_true", help="come back when the tuning has ended")
+    add("--wait", action="store_true", help="block until the tuning has ended")
     add("--metric", metavar="NAME", help="what the score is called; auc,seconds for two directions")
     add("--model", metavar="NAME", help="type of the model (default: read from the cell)")
     add("--experiment", metavar="NAME", help="experiment that the study belongs to")
@@ -154,7 +154,7 @@ def tune_parser() -> LineParser:
         "--fix",
         action="append",
         metavar="NAME=VALUE",
-        help="keep this parameter so, also after a resume; repeat it; --fix none lifts all",
+        help="keep this parameter at a value, also after a resume; may be repeated; --fix none lifts all",
     )
     add(
         "--durability",
@@ -162,8 +162,8 @@ def tune_parser() -> LineParser:
         metavar="WHEN",
         help="trials are written each on its own (trial), many at a time (pooled) or at the end (end)",
     )
-    add("--buffer-size", type=count, default=100, metavar="N", help="pooled: so many wait at most (100)")
-    add("--flush-seconds", type=seconds, default=1.0, metavar="S", help="pooled: so long at most (1 s)")
+    add("--buffer-size", type=count, default=100, metavar="N", help="pooled: at most N wait (default 100)")
+    add("--flush-seconds", type=seconds, default=1.0, metavar="S", help="pooled: for S at most (default 1 s)")
     add(
         "--synchronous",
         default="auto",

@@ -35,6 +35,11 @@ SHORT = {
 }
 
 
+def listed() -> str:
+    """Name all plots, the long names that have a short one left out."""
+    return ", ".join(sorted({*KINDS, *SHORT} - set(SHORT.values())))
+
+
 def plot(kind: str, handle: StudyHandle) -> Any:
     """Make one of Optuna's figures.
 
@@ -50,10 +55,7 @@ def plot(kind: str, handle: StudyHandle) -> Any:
     """
     name = SHORT.get(kind, kind)
     if name not in KINDS:
-        fix = (
-            did_you_mean(kind, [*KINDS, *SHORT])
-            or f"; there are {', '.join(sorted({*KINDS, *SHORT} - set(SHORT.values())))}"
-        )
+        fix = did_you_mean(kind, [*KINDS, *SHORT]) or f"; there are {listed()}"
         msg = f"%tune plot has no plot {kind!r}{fix}"
         raise InvalidOptionError(msg, code="NB701")
     import optuna

@@ -25,7 +25,7 @@ def add_runs_flags(parser: LineParser) -> None:
     add("--metric", metavar="M", help="only runs whose score is called so")
     add("--longer-than", type=seconds, metavar="TIME", help="only runs that have been going on for so long")
     add("--best", action="store_true", help="the best scores first; scores compare within one metric")
-    add("--limit", type=count, default=100, metavar="N", help="so many at most (100)")
+    add("--limit", type=count, default=100, metavar="N", help="at most N (default 100)")
     add("--by", choices=_GROUPS, metavar="WHAT", help="count by status, time by method, best score by model")
     add("--parents", metavar="RUN", help="a run and those that it resumed")
     add("--events", metavar="RUN", help="what happened during a run, in the order of time")

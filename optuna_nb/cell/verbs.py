@@ -189,8 +189,8 @@ def _refine(given: argparse.Namespace) -> None:
 
 def _refine_flags(parser: LineParser) -> None:
     parser.add_argument("--param", action="append", metavar="P", help="what to refine; may be repeated")
-    parser.add_argument("-n", "--trials", type=count, metavar="N", help="at most so many trials (default 25)")
-    parser.add_argument("--wait", action="store_true", help="come back when it has ended")
+    parser.add_argument("-n", "--trials", type=count, metavar="N", help="at most N trials (default 25)")
+    parser.add_argument("--wait", action="store_true", help="block until it has ended")
 
 
 def _delete(given: argparse.Namespace) -> None:
@@ -242,11 +242,14 @@ def _doctor_flags(parser: LineParser) -> None:
 def _explain(given: argparse.Namespace) -> Any:
     from optuna_nb.cell.explain import explain
 
+    if not given.code:
+        msg = "%tune explain needs a code, as `%tune explain NB101`"
+        raise InvalidOptionError(msg, code="NB108")
     return explain(given.code)
 
 
 def _explain_flags(parser: LineParser) -> None:
-    parser.add_argument("code", metavar="CODE", help="in brackets behind the message")
+    parser.add_argument("code", nargs="?", metavar="CODE", help="in brackets behind the message")
 
 
 VERBS: dict[str, Verb] = {

@@ -23,8 +23,7 @@ def plot(given: argparse.Namespace) -> Any:
 
     kind, name = given.kind, given.study
     if not kind or not name:
-        kinds = ", ".join(plots.KINDS)
-        msg = f"%tune plot needs a plot and a study, as `%tune plot slice churn`; plots: {kinds}"
+        msg = f"%tune plot needs a plot and a study, as `%tune plot slice churn`; plots: {plots.listed()}"
         raise InvalidOptionError(msg, code="NB108")
     known = {*plots.KINDS, *plots.SHORT}
     if kind not in known and name in known:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from optuna_nb.display.widgets import LiveView
     from optuna_nb.records import StudySnapshot, Verbs
 
-READ_ONLY = "Read-only: the study can be steered only from the kernel that runs it."
+READ_ONLY = "Read-only: this view has no controls."
 INTERVAL = 0.25  # seconds between two looks at a running study
 SLOW = 1.0  # at one that waits
 GRACE = 10.0  # seconds for a page to say that it sees the panel

@@ -9,4 +9,4 @@ import importlib.util as _util
 from optuna_nb.errors import InvalidOptionError as _InvalidOptionError
 
 if _util.find_spec("sklearn") is None:
-    raise _InvalidOptionError("autotune needs scikit-learn: pip install 'optuna-nb[lab]'", code="NB118")
+    raise _InvalidOptionError('autotune needs scikit-learn: pip install "optuna-nb[lab]"', code="NB118")

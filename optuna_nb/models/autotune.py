@@ -217,7 +217,7 @@ def _rows(options: AutotuneOptions) -> tuple[Any, Any]:
         raise InvalidOptionError("give the rows once: -X and -y, or --data and --target", code="NB602")
     if not hasattr(options.data, "columns"):
         raise InvalidOptionError(
-            f"data is a {type(options.data).__name__}: give a DataFrame, or -X and -y", code="NB602"
+            f"data is of type {type(options.data).__name__}: give a DataFrame, or -X and -y", code="NB602"
         )
     if not hasattr(options.data, "iloc"):
         raise InvalidOptionError(

@@ -111,7 +111,7 @@ def find_model(model: Any) -> Model:
     if not (hasattr(model, "fit") and hasattr(model, "predict") and hasattr(model, "get_params")):
         kind = type(model).__name__
         raise InvalidOptionError(
-            f"model is a {kind}: give a name as xgboost, an estimator or a Pipeline", code="NB601"
+            f"model is of type {kind}: give a name as xgboost, an estimator or a Pipeline", code="NB601"
         )
     return Model(_CLASSES.get(type(model).__name__, type(model).__name__), model)
 
@@ -124,7 +124,7 @@ def require(name: str) -> None:
     """
     if name in _LIBRARIES and importlib.util.find_spec(name) is None:
         raise InvalidOptionError(
-            f"{name} is not installed: pip install 'optuna-nb[lab]', or pip install {name}",
+            f'{name} is not installed: pip install "optuna-nb[lab]", or pip install {name}',
             code="NB118",
         )
 

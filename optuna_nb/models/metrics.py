@@ -176,7 +176,7 @@ def _find(metric: Any, problem: Problem) -> Metric:
     if not isinstance(metric, str):
         if not callable(metric):
             raise InvalidOptionError(
-                f"metric is a {type(metric).__name__}: give the name of a scorer, as roc_auc",
+                f"metric is of type {type(metric).__name__}: give the name of a scorer, as roc_auc",
                 code="NB606",
             )
         if not _takes_model(metric):

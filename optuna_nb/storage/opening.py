@@ -120,7 +120,7 @@ def _check_driver(url: sqlalchemy.URL) -> None:
         msg = f"studies on a server need psycopg, not {url.drivername}: write postgresql+psycopg://..."
         raise StorageError(msg, code="NB501")
     if importlib.util.find_spec("psycopg") is None:
-        msg = "PostgreSQL needs a driver: pip install optuna-nb[postgres]"
+        msg = 'PostgreSQL needs a driver: pip install "optuna-nb[postgres]"'
         raise StorageError(msg, code="NB507")
 
 

@@ -119,7 +119,7 @@ def plain_text(text: object, what: str, longest: int | None = None) -> str:
     if type(text) is str and text.isascii() and (longest is None or len(text) <= longest):
         return text  # nearly all
     if not isinstance(text, str):
-        msg = f"the {what} {text!r:.60} is a {type(text).__name__}: use a text"
+        msg = f"the {what} {text!r:.60} is of type {type(text).__name__}: use a text"
         raise StorageError(msg, code="NB307")
     plain = str.__str__(text)
     try:
@@ -145,8 +145,8 @@ def check_param(name: str, distribution: BaseDistribution) -> None:
         for choice in distribution.choices:
             if not isinstance(choice, _CHOICES):
                 msg = (
-                    f"the choice {choice!r:.60} of {name!r:.60} is a {type(choice).__name__}, which cannot be"
-                    " stored: suggest names, and look up what they stand for"
+                    f"the choice {choice!r:.60} of {name!r:.60} is of type {type(choice).__name__},"
+                    " which cannot be stored: suggest names, and look up what they stand for"
                 )
                 raise StorageError(msg, code="NB307")
         return

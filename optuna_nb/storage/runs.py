@@ -253,8 +253,8 @@ def find_records(
         if experiment is not None:
             root = connection.scalar(select(Experiment.id).where(Experiment.name == experiment))
             if root is None:
-                names = connection.scalars(select(Experiment.name).limit(5)).all()
-                msg = f"there is no experiment {experiment!r}: there are {', '.join(names) or 'none yet'}"
+                there = ", ".join(connection.scalars(select(Experiment.name).limit(5))) or "none yet"
+                msg = f"there is no experiment {experiment!r}: the database has {there}"
                 raise InvalidOptionError(msg, code="NB414")
             models = select(ModelRun.id).where(ModelRun.experiment_id == root)
             what = f"experiment {experiment!r}"

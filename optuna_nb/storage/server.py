@@ -155,7 +155,7 @@ def server_records(url: str) -> ServerRecords:
             connect_args={key: value for key, value in own.items() if key not in parsed.query},
         )
     except ModuleNotFoundError as error:
-        msg = "PostgreSQL needs a driver: pip install optuna-nb[postgres]"
+        msg = 'PostgreSQL needs a driver: pip install "optuna-nb[postgres]"'
         raise StorageError(msg, code="NB507") from error
     except sqlalchemy.exc.ArgumentError as error:
         msg = "the storage URL cannot be read: write postgresql+psycopg://USER@HOST/DATABASE"

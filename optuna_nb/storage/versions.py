@@ -115,7 +115,7 @@ def resolve(connection: Connection, name: str) -> VersionRecord:
     if found is None:
         names = [n for (n,) in connection.execute(_NEWEST_NAMES)]
         nearest = ", ".join(_nearest_first(name, names))
-        there = f"there are {nearest}" if names else "the database has no study yet"
+        there = f"the database has {nearest}" if names else "the database has no study yet"
         msg = f"there is no study {name!r}: {there}"
         raise StudyNotFoundError(msg, code="NB401")
     return found

@@ -184,7 +184,8 @@ def end_with_process() -> None:
         names = sorted({name for (_, name), background in _studies.items() if background.is_running})
     shut_down_all()
     if names and not hasattr(builtins, "__IPYTHON__"):  # a kernel's last words would go nowhere
+        verb = "was" if len(names) == 1 else "were"
         sys.stderr.write(
-            f"optuna_nb: the program ended while {', '.join(names)} was running; finished trials are stored."
-            " Run it again to go on, or call .wait() on what tune() returns to let it finish.\n"
+            f"optuna_nb: the program ended while {', '.join(names)} {verb} running; finished trials are"
+            " stored. Run it again to go on, or call .wait() on what tune() returns to let it finish.\n"
         )

@@ -107,15 +107,18 @@ class StudyHandle:
     def stop_now(self) -> bool:
         """End the run at once: the trials in flight are dropped, and their numbers stay free.
 
-        Python code is interrupted between two bytecodes; a call into C ends first.
+        Only Python code can be interrupted: a call into compiled code has to return first.
+
+        Returns:
+            Whether a kernel is at work on the study and so will hear of it.
         """
         return self._ask("stop_now")
 
     def resume(self) -> StudyHandle:
-        """Go on after ``pause``, or start again what was stopped in this kernel.
+        """Go on after ``pause``, or start again what was stopped; in a notebook also by the stored cell.
 
         Raises:
-            InvalidOptionError: If this kernel does not know the study's code.
+            InvalidOptionError: If this kernel did not run the code and no trusted cell that fits is stored.
             LockedStudyError: If it is stopping, and its trial in flight takes more than ten seconds.
         """
         own = self._background()
@@ -126,10 +129,10 @@ class StudyHandle:
         return self._restart(None)
 
     def more(self, n: int) -> StudyHandle:
-        """Add ``n`` trials to the total, and go on if the study had ended.
+        """Add ``n`` trials to the total, and go on if the study had ended, as :meth:`resume` does.
 
         Raises:
-            InvalidOptionError: If ``n`` is not positive, or this kernel does not know the study's code.
+            InvalidOptionError: If ``n`` is not positive, or as for :meth:`resume`.
             LockedStudyError: If it is stopping, as for :meth:`resume`.
         """
         if isinstance(n, bool) or not isinstance(n, Integral) or n < 1:
@@ -149,7 +152,7 @@ class StudyHandle:
         """Queue parameter sets to be tried next; the study may run here, elsewhere or not at all.
 
         Each is one of the trials that the study has in total. Parameters that a set
-        does not name are drawn, and go before fixed ones.
+        does not name are drawn; queued values win over ``--fix``.
 
         Args:
             params: Values by name of the parameter, or a list of such sets.
@@ -163,11 +166,8 @@ class StudyHandle:
         trials = self.study.get_trials(deepcopy=False)
         for one in queue:
             fixing.check(trials, one)
-        database = attach(self.storage)
-        try:
+        with contextlib.closing(attach(self.storage)) as database:
             enqueue(database, self.address(), queue)
-        finally:
-            database.close()
         when = "they run next" if self.is_running else "they run first when it goes on, as with --more"
         new, _ = fixing.unknown(trials, sorted({name for one in queue for name in one}))
         asked = f"; no trial has asked for {', '.join(new)} so far" if new else ""
@@ -213,13 +213,9 @@ class StudyHandle:
             return True
         if not self.is_running:
             return False  # a request that nobody hears would hit the next run
-        database = attach(self.storage)
-        try:
-            with database.transaction() as connection:
-                found = versions.resolve(connection, self.address())
-                live.ask(connection, found.study_id, Request(verb, argument))
-        finally:
-            database.close()
+        with contextlib.closing(attach(self.storage)) as database, database.transaction() as connection:
+            found = versions.resolve(connection, self.address())
+            live.ask(connection, found.study_id, Request(verb, argument))
         if verb in ("stop", "stop_now"):  # so that what is asked next waits for its end
             until_heard(self._state)
         return True
@@ -249,8 +245,7 @@ class StudyHandle:
 
         Never called where another kernel runs it; at once where the run has ended already.
         """
-        own = self._background()
-        if own is not None:
+        if (own := self._background()) is not None:
             own.when_it_ends(listener)
 
     # Reading
@@ -313,12 +308,12 @@ class StudyHandle:
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """The parameters of the best trial."""
+        """The parameters of the best trial. Raises as :attr:`best_trial` does."""
         return self.best_trial.params
 
     @property
     def best_model(self) -> Any:
-        """The model of the best trial, fitted on all rows; of a study that ``autotune`` began here.
+        """The model of the best trial of ``autotune``, fitted on all rows, the held-out ones included.
 
         Raises:
             InvalidOptionError: If this kernel does not know how to make it.
@@ -337,7 +332,7 @@ class StudyHandle:
 
     @property
     def best_value(self) -> float:
-        """The value of the best trial."""
+        """The value of the best trial, in the metric's unit and sign. Raises as :attr:`best_trial` does."""
         return float(self.best_trial.values[0])  # noqa: PD011 - not of pandas
 
     @property
@@ -366,6 +361,10 @@ class StudyHandle:
 
         Returns:
             One line that says what was copied.
+
+        Raises:
+            InvalidOptionError: If the name is taken there.
+            StorageError: If one of the databases cannot be used.
         """
         return transfer(self.address(), self.storage, url, new_name=name)
 

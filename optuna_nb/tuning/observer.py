@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from optuna_nb.storage.history import History
     from optuna_nb.storage.studies import StudyStorage
 
+_MOST_STEP = 2**63  # what a whole number in a database stays below
+
 
 @dataclass(frozen=True, slots=True)
 class _Current:
@@ -47,22 +49,24 @@ def log_metrics(step: int, /, **values: float) -> None:
     once. The same step and name again replaces the number.
 
     Args:
-        step: Epoch, round or iteration.
+        step: Epoch, round or iteration: a whole number below 2**63.
         **values: A number each; NaN and the infinities are kept.
 
     Raises:
-        InvalidOptionError: If no trial runs in this context, or a value is no number.
+        InvalidOptionError: If no trial runs in this context, a value is no number that a float
+            holds, or the step is no such whole number.
     """
     current = _present("log_metrics")
+    whole = _whole(step)
     numbers: dict[str, float] = {}
     for name, value in values.items():
         try:
             numbers[name] = float(value)
-        except (TypeError, ValueError):
-            msg = f"log_metrics: {name} is a {type(value).__name__}: give a number"
+        except (TypeError, ValueError, OverflowError):
+            msg = f"log_metrics: {name} is of type {type(value).__name__}: give a number that a float holds"
             raise InvalidOptionError(msg, code="NB209") from None
     if current.history is not None:
-        current.history.metrics(current.trial.number, current.worker, int(step), numbers)
+        current.history.metrics(current.trial.number, current.worker, whole, numbers)
 
 
 def trial_event(kind: str, /, **payload: Any) -> None:
@@ -73,12 +77,27 @@ def trial_event(kind: str, /, **payload: Any) -> None:
         **payload: Numbers, texts, lists and dicts that say more.
 
     Raises:
-        InvalidOptionError: If no trial runs in this context.
+        InvalidOptionError: If no trial runs in this context, or JSON cannot hold the payload.
     """
     current = _present("trial_event")
-    if current.history is not None:
+    if current.history is None:
+        return
+    try:
         note = {"trial": current.trial.number, **as_python(payload)}
         current.history.event(str(kind), current.worker, note)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"trial_event: JSON cannot hold this ({error}): give numbers, texts, lists and dicts"
+        raise InvalidOptionError(msg, code="NB209") from None
+
+
+def _whole(step: Any) -> int:
+    """Read a step: a whole number of whatever type that the records can hold."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        whole = int(step)
+        if whole == step and -_MOST_STEP <= whole < _MOST_STEP:
+            return whole
+    msg = f"log_metrics: the step is {step!r:.60}: give a whole number below 2**63"
+    raise InvalidOptionError(msg, code="NB209")
 
 
 def _present(function: str) -> _Current:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,8 @@ def digest_of_long(items: Any) -> bytes | None:
     if len(items) < _LONG:
         return None
     kinds = set(map(type, items))
-    if type(items) is dict or kinds & {dict, list}:
-        return _digest_of_json(items)
+    if type(items) is dict or kinds & {dict, list, tuple}:
+        return _digest_of_nested(items) if tuple in kinds else _digest_of_json(items)
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     if kind is str:
         return combine("texts", digest_of_text(list(items)))
@@ -73,6 +74,23 @@ def _digest_of_json(items: Any) -> bytes | None:
     except (ValueError, RecursionError):  # a number of thousands of digits, or very deep
         pass
     return None
+
+
+def _digest_of_nested(items: Any) -> bytes | None:
+    try:
+        if _are_nested(items):  # in the format of version 0 equal values are written alike, in every process
+            return combine("nested", marshal.dumps(tuple(items), 0))
+    except (ValueError, RecursionError):  # very deep
+        pass
+    return None
+
+
+def _are_nested(values: Any) -> bool:
+    """Tell whether values are plain, or tuples and lists of such."""
+    others = set(map(type, values)) - _OF_JSON
+    return not others or (
+        others <= {tuple, list} and all(_are_nested(it) for it in values if type(it) in others)
+    )
 
 
 def _is_json(value: Any) -> bool:

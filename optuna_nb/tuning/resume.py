@@ -106,7 +106,7 @@ def check_directions(study_name: str, directions: Sequence[str], options: TuneOp
     if options.user_directions and list(options.directions) != list(directions):
         msg = (
             f"{study_name} is to {' and '.join(directions)}, not {' and '.join(options.directions)}:"
-            " leave the direction out, or choose another name"
+            f" leave the direction out, choose another name, or `%tune delete {options.name}` first"
         )
         raise DirectionMismatchError(msg, code="NB405")
 

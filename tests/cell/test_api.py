@@ -71,7 +71,7 @@ def test_argument_names_are_those_of_the_flags():
         ({"directions": []}, "directions is empty"),
         ({"directions": "up"}, "write minimize or maximize"),
         ({"sampler": "tpee"}, "did you mean tpe?"),
-        ({"objective": 3}, "objective is a int: give a function"),
+        ({"objective": 3}, "objective is of type int: give a function"),
     ],
 )
 def test_a_mistake_is_refused_in_one_line_and_makes_no_file(url, tmp_path, arguments, part):

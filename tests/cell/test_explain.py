@@ -30,7 +30,7 @@ def test_an_unknown_code_is_refused_in_a_line_that_shows_a_right_one():
 
 
 def test_a_verb_without_its_code_says_what_it_needs():
-    with pytest.raises(InvalidOptionError, match="CODE"):
+    with pytest.raises(InvalidOptionError, match=r"needs a code, as `%tune explain NB101`"):
         run_verb("explain", "sqlite:///unused.db")
 
 

@@ -55,6 +55,14 @@ def test_a_step_interval_thins_metrics(run):
     assert list(optuna_nb.run_metrics("bowl")["step"]) == [0, 5]
 
 
+def test_runs_that_are_longer_than_a_time_take_it_as_text_too(run):
+    run("%%tune bowl -n 1 --wait -q\n" + CELL)
+    assert len(optuna_nb.runs("bowl")) == 1
+    assert len(optuna_nb.runs(longer_than="1h")) == len(optuna_nb.runs(longer_than=3600)) == 0
+    with pytest.raises(InvalidOptionError, match="longer_than takes a time, as 90s"):
+        optuna_nb.runs(longer_than="long")
+
+
 def test_a_name_of_the_notebook_wins_over_ours(run):
     run("def log_metrics(n):\n    return n * 10")
     run("%%tune bowl -n 1 --wait -q\ntrial.suggest_float('x', 0, 1)\nlog_metrics(4)")

@@ -368,6 +368,7 @@ def test_a_plot_has_no_colour_of_the_page_and_no_width_of_its_own(run):
     run("figure = %tune plot slice many")
     assert run.shell.user_ns["figure"].layout.width > 1800  # nine of them would be too narrow on a page
     assert "there are contour, curves, edf, history, hypervolume" in run("%tune plot zzz bowl", fails=True)
+    assert "plots: contour, curves, edf, history, hypervolume" in run("%tune plot", fails=True)
 
 
 def test_a_plot_of_a_study_without_a_completed_trial_is_refused_in_one_line(run):

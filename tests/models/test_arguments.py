@@ -34,7 +34,7 @@ SPLIT = [(range(60), range(60, 90))]
         ({"space": {1: (1, 2)}}, "space takes a dict by names"),
         ({"cv": SPLIT, "holdout": 0.2}, "--holdout leaves other rows than cv numbers"),
         ({"cv": PredefinedSplit(Y), "holdout": 0.2}, "--holdout leaves other rows than cv numbers"),
-        ({"X": None, "y": None, "data": {"a": 1}, "target": "a"}, "data is a dict: give a DataFrame"),
+        ({"X": None, "y": None, "data": {"a": 1}, "target": "a"}, "data is of type dict: give a DataFrame"),
         ({"model": Pipeline([])}, "the Pipeline is empty"),
         ({"fold_jobs": 0}, "give 1 or more"),
         ({"model": "logistic", "X": pd.DataFrame({"a": X[:, 0], 0: 1.0})}, "are not all text: X.columns ="),

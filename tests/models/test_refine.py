@@ -206,6 +206,6 @@ def test_a_refinement_counts_the_looks_of_its_parent_at_the_held_out_rows(storag
 
 def test_where_the_defaults_won_the_centre_of_a_refinement_is_what_they_do(storage, iris):
     parent = autotune("random_forest", *iris, name="f", trials=1, folds=2, storage=storage, wait=True)
-    assert "these are the library's defaults" in summary(parent.study)
+    assert "the best trial is the library's defaults" in summary(parent.study)
     child = refine_study(parent, trials=1).wait()
     assert child.study.trials[0].value == parent.best_value

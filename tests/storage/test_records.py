@@ -116,7 +116,7 @@ def test_deleting_an_experiment_leaves_no_orphans(records):
         assert counts == [0, 0, 0]
         assert connection.scalars(select(RunEvent.tuning_run_id)).all() == [kept]
         assert len(connection.scalars(select(ModelRun.id)).all()) == 1
-    with pytest.raises(InvalidOptionError, match="there are other"):
+    with pytest.raises(InvalidOptionError, match="the database has other"):
         runs.find_records(records, experiment="churn")
 
 

@@ -176,7 +176,7 @@ def test_a_reader_sees_each_trial_as_it_is_committed(storage, path):
 
 def test_a_reader_names_the_studies_that_there_are(storage, path):
     optuna.create_study(storage=storage, study_name="churn")
-    with pytest.raises(StudyNotFoundError, match="no study 'chum': there are churn"):
+    with pytest.raises(StudyNotFoundError, match="no study 'chum': the database has churn"):
         Reader(f"sqlite:///{path}", "chum")
 
 
@@ -295,6 +295,6 @@ def test_an_unknown_study_names_the_nearest_ones_first(tmp_path):
     storage = StudyStorage(f"sqlite:///{tmp_path / 'n.db'}")
     for name in ("churn@1", "churn@2", *(f"other {n}" for n in range(8))):
         optuna.create_study(storage=storage, study_name=name)
-    with pytest.raises(StudyNotFoundError, match="there is no study 'chrun': there are churn@2, other 7"):
+    with pytest.raises(StudyNotFoundError, match="no study 'chrun': the database has churn@2, other 7"):
         versions.resolve(storage.database.connection, "chrun")
     storage.close()

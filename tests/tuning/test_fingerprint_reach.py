@@ -319,6 +319,33 @@ def test_long_nested_data_is_hashed_in_no_time_and_each_value_counts():
     assert digest(turned) == old
 
 
+def test_long_lists_of_tuples_are_hashed_in_no_time_and_each_value_and_kind_counts():
+    def pairs(count=2_000, *, text="text", kind=tuple):
+        return [kind([f"{text} {i}", i, (i / 7, None, True)]) for i in range(count)]
+
+    many = pairs(100_000)
+    began = time.process_time()
+    digest(many)
+    assert time.process_time() - began < 1
+    old = digest(pairs())
+    assert digest(pairs()) == old
+    for other in (
+        pairs(text="other"),
+        pairs(1_999),
+        pairs(kind=list),
+        [*pairs()[:-1], ("text 1999", 1999, ())],
+    ):
+        assert digest(other) != old
+    assert digest([(1, 1)] * 40) != digest([(True, 1)] * 40) != digest([(1.0, 1)] * 40)
+    code = """
+from optuna_nb.tuning.hashing import ContentHasher
+words = ["".join(it) for it in ("ab", "c d")]
+print(ContentHasher(str).digest([(words[0], k, words[1]) for k in range(40)], "value").hex())
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+    assert said == digest([("ab", k, "c d") for k in range(40)]).hex()
+
+
 def test_a_long_list_that_holds_itself_or_huge_numbers_is_hashed():
     own: list[object] = [[1]] * 40
     own.append(own)
@@ -381,7 +408,7 @@ def test_a_fitted_vectorizer_is_the_same_in_every_process():
     [
         "def f(): from mine.helper import g; return g()",
         "def f():\n    import mine.helper as h\n    return h.g()",
-        "def f():\n    def inner():\n        from mine import helper\n        return helper.g()\n    return inner",
+        "def f():\n    def g(): from mine.helper import g; return g()\n    return g()",
         "class f:\n    def __init__(self):\n        from mine.helper import g\n        self.x = g()",
     ],
 )
