@@ -59,8 +59,11 @@ def make_folds(
     for what, number in (("folds", folds), ("repeats", repeats)):
         if not is_count(number):
             raise InvalidOptionError(f"{what}={number!r}: give a whole number, 1 or more", code="NB605")
-    if isinstance(cv, str):
-        raise InvalidOptionError(f"cv={cv!r} is text: give a number of folds or a splitter", code="NB605")
+    if isinstance(cv, (str, type)):
+        wrong = f"cv={cv!r} is text: give a number of folds or a splitter"
+        if isinstance(cv, type):
+            wrong = f"cv={cv.__name__} is a class: give what it makes, as {cv.__name__}()"
+        raise InvalidOptionError(wrong, code="NB605")
     if cv is None or isinstance(cv, (int, np.integer)):
         splitter = _by_number(problem, int(folds if cv is None else cv), int(repeats), seed)
     elif isinstance(cv, (float, np.floating)):
@@ -81,14 +84,20 @@ def make_folds(
             f"{type(cv).__name__} splits the rows otherwise each time: give it a seed, random_state=0",
             code="NB605",
         )
-    if not made:
-        raise InvalidOptionError(
-            "cv gives no split: give a number of folds or a splitter of scikit-learn", code="NB605"
-        )
+    _check_any(cv, made)
     _check_weights(problem, made)
     _check_classes(problem, made)
     _check_groups(problem, made, cv)
     return made, _describe(splitter, made, problem.n_rows)
+
+
+def _check_any(cv: Any, folds: Sequence[Fold]) -> None:
+    """Refuse no fold at all."""
+    if not folds:
+        fix = "give a number of folds or a splitter of scikit-learn"
+        if hasattr(cv, "__next__"):
+            fix = "it can be read once only, so make it anew, or give a list of it"
+        raise InvalidOptionError(f"cv gives no split: {fix}", code="NB605")
 
 
 def _check_weights(problem: Problem, folds: Sequence[Fold]) -> None:

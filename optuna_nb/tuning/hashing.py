@@ -20,12 +20,14 @@ import enum
 import fractions
 import functools
 import logging
+import operator
 import pathlib
 import random
 import re
 import sys
 import types
 import uuid
+import zoneinfo
 from array import array
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +52,7 @@ _DEEP = 80  # levels; deeper values are opaque
 _PRINTED = (
     *(dt.date, dt.time, dt.timedelta, dt.timezone),
     *(decimal.Decimal, fractions.Fraction, pathlib.PurePath, uuid.UUID, range, slice, np.dtype, np.ufunc),
+    zoneinfo.ZoneInfo,
 )
 _PLAIN: tuple[Any, ...] = (str, bytes, int, float, complex)
 _SEALED = (random.Random, np.random.RandomState, np.random.Generator, np.random.BitGenerator)
@@ -131,6 +134,8 @@ class ContentHasher:
             return combine(name, value.typecode, str(value.itemsize), value.tobytes())
         if (parts := native_parts(value)) is not None:
             return combine(name, *(combine(part, self.digest(read(), path)) for part, read in parts))
+        if isinstance(value, operator.itemgetter | operator.attrgetter):
+            return combine(name, self.digest(value.__reduce__()[1], path))
         if isinstance(value, re.Pattern):
             return combine(name, str(value.pattern), str(value.flags))
         if isinstance(value, enum.Enum):
@@ -240,7 +245,7 @@ class ContentHasher:
             return combine("text", np.array(gaps, dtype=np.int64).tobytes(), digest_of_text(text), *rest)
         return combine("objects", *(self.digest(item, path) for item in items))
 
-    def _digest_of_table(self, value: Any, path: str) -> bytes | None:  # noqa: PLR0911 - one line per kind
+    def _digest_of_table(self, value: Any, path: str) -> bytes | None:  # noqa: C901, PLR0911 - one line per kind
         """Hash what belongs to pandas or scipy; None for anything else. Neither is imported for it."""
         if (pandas := sys.modules.get("pandas")) is not None and hasattr(pandas, "DataFrame"):
             if isinstance(value, pandas.DataFrame):
@@ -261,7 +266,10 @@ class ContentHasher:
                 )
             if isinstance(value, pandas.api.extensions.ExtensionArray):
                 return self._digest_of_column(value, path)
-            if isinstance(value, pandas.Timestamp | pandas.Timedelta | pandas.Period) or value is pandas.NA:
+            if isinstance(value, pandas.tseries.offsets.BaseOffset):
+                return combine(repr(value), str(value.normalize), self.digest(value.kwds, path))
+            printed = pandas.Timestamp | pandas.Timedelta | pandas.Period | pandas.Interval
+            if isinstance(value, printed) or value is pandas.NA:
                 return combine("moment", repr(value))
         if (sparse := sys.modules.get("scipy.sparse")) is not None and sparse.issparse(value):
             rows = value.tocsr().copy() if value.ndim == 2 else value.tocoo().reshape(1, -1).tocsr()  # noqa: PLR2004

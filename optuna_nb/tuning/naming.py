@@ -35,6 +35,10 @@ def check_name(name: str) -> None:
             f"{name!r} names one version, and versions are counted for you; write {base!r},"
             " and --continue to stay in the old one"
         )
+    elif re.search(r"\{\w+\}", name):
+        msg = f"{name!r} names a variable that the notebook does not have: set it first, or write a name"
+    elif name.endswith(";"):
+        msg = f"a magic takes no ; at its end, which would be part of the name: write {name.rstrip('; ')!r}"
     else:
         return
     raise InvalidOptionError(msg, code="NB115")

@@ -94,7 +94,10 @@ def _prepare(storage: StudyStorage, objective: Objective, options: TuneOptions) 
         return _owning(storage, found, partial(go_on, storage, objective, options, found))
     change = describe_change(found.fingerprint, objective.fingerprint)
     begun = _begin(storage, objective, replace(options, directions=tuple(directions)), found)
-    return replace(begun, note=f"{change}: {begun.note}; {found.study_name} is kept as it is")
+    kept = f"{found.study_name} is kept as it is"
+    if found.study_name == found.base_name:  # plain Optuna made it, perhaps with many trials
+        kept += ", and --continue goes on in it"
+    return replace(begun, note=f"{change}: {begun.note}; {kept}")
 
 
 def check_directions(study_name: str, directions: Sequence[str], options: TuneOptions) -> None:

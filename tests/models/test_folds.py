@@ -76,6 +76,8 @@ def test_repeats_split_anew_and_the_seed_decides():
         (1, "2 or more"),
         (1.5, "share of the rows"),
         ("five", "is text"),
+        (KFold, r"KFold is a class: give what it makes, as KFold\(\)"),
+        (iter(()), "make it anew, or give a list of it"),
         ([(range(10), range(10, 10**6))], "names row 999999 of"),
         ([(range(10), [])], "a row at least"),
         ([(np.ones(len(Y), dtype=bool), range(10))], "arrays of row numbers"),

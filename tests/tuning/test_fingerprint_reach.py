@@ -2,11 +2,13 @@
 
 import contextlib
 import functools
+import operator
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import optuna
@@ -292,6 +294,23 @@ def test_the_handle_of_another_study_counts_by_the_name_of_that(tmp_path):
     one, other = (examine("h.best_value", {"h": handle}) for handle in handles)
     assert one.parts == other.parts
     assert one.unseen == ("h (optuna_nb.StudyHandle)",)
+
+
+@pytest.mark.parametrize(
+    ("one", "again", "other"),
+    [
+        (pd.Interval(1, 2), pd.Interval(1, 2), pd.Interval(1, 2, closed="left")),
+        (pd.offsets.MonthEnd(2), pd.offsets.MonthEnd(2), pd.offsets.MonthEnd(2, normalize=True)),
+        (pd.cut([1, 5], [0, 2, 6]), pd.cut([1, 5], [0, 2, 6]), pd.cut([1, 5], [0, 3, 6])),
+        (ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Paris")),
+        (operator.itemgetter(1), operator.itemgetter(1), operator.itemgetter(2)),
+    ],
+)
+def test_intervals_offsets_zones_and_getters_count_by_what_they_say(one, again, other):
+    first = examine("it", {"it": one})
+    assert first.unseen == ()
+    assert first.parts == fingerprint("it", {"it": again})
+    assert first.parts != fingerprint("it", {"it": other})
 
 
 def digest(value):

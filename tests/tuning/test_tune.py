@@ -106,6 +106,19 @@ def test_changed_code_begins_a_new_version_and_keeps_the_old_one(options):
     assert api.load("s", options.storage).snapshot().done == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("{nope}", "a variable that the notebook does not have"),
+        ("churn_{fold}", "set it first"),
+        ("churn;", "write 'churn'"),
+    ],
+)
+def test_a_name_that_a_line_did_not_mean_is_refused(options, name, words):
+    with pytest.raises(InvalidOptionError, match=words):
+        api.start(make(), replace(options, name=name))
+
+
 def test_a_version_that_changed_code_stops_is_named(options):
     gate = Gate()
     old = api.start(make(gate), options)
