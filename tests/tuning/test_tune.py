@@ -497,6 +497,9 @@ def test_a_plain_optuna_study_is_continued_under_its_own_name(options):
     handle = api.start(make(), options).wait()
     assert handle.name == "s"
     assert handle.snapshot().done == 10
+    changed = api.start(make(fingerprint="2"), options)
+    assert changed.wait().name == "s@2"
+    assert changed.note.endswith("s is kept as it is, and --continue goes on in it")
 
 
 def test_the_list_says_when_a_study_was_made_and_in_which_zone(options):
