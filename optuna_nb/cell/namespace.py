@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _DEPTH = 4  # how far to look into containers and closures
 _MANY = 64  # items of a container that are looked at for instances
+_MOST = 1_000  # values that are looked at so, for one name
 _OF_A_TRIAL = frozenset({"trial", "get_ipython", "exit", "quit"})  # each one has its own
 _DYNAMIC = frozenset({"globals", "eval", "exec", "vars"})  # nobody knows what they read
 
@@ -50,9 +51,7 @@ class Snapshot:
         self._depends: dict[int, tuple[object, bool]] = {}  # of functions and classes, by id
         self._with_instances: set[type] = set()
         self.reached = self._reach(code)  # the names that the code uses, directly or not
-        self._with_instances = {
-            kind for name in self.reached for kind in self._kinds_in(self.names[name], _DEPTH)
-        }
+        self._with_instances = {kind for name in self.reached for kind in self._kinds_in(self.names[name])}
         self._own = [name for name in self.reached if self.needs_rebuild(self.names[name])]
         self._shared = Rebuild(self, dict(self.names), None)
         self._shared.fill(self._own)
@@ -124,14 +123,17 @@ class Snapshot:
             for part in parts:
                 yield from self._codes(part, depth - 1)
 
-    def _kinds_in(self, value: object, depth: int) -> Iterator[type]:
+    def _kinds_in(self, value: object) -> Iterator[type]:
         """Find the notebook's classes of which a value is, or holds, an instance."""
-        if isinstance(value, type | ModuleType | FunctionType):
-            return
-        yield from (kind for kind in type(value).__mro__ if self._is_of_notebook(kind))
-        if depth > 0:
-            for part in _held_by(value):
-                yield from self._kinds_in(part, depth - 1)
+        waiting, seen = [(value, 0)], set[int]()
+        while waiting and len(seen) < _MOST:
+            held, depth = waiting.pop(0)
+            if id(held) in seen or isinstance(held, type | ModuleType | FunctionType):
+                continue
+            seen.add(id(held))
+            yield from (kind for kind in type(held).__mro__ if self._is_of_notebook(kind))
+            if depth < _DEPTH:
+                waiting += [(part, depth + 1) for part in _held_by(held)]
 
     def _is_of_notebook(self, cls: type) -> bool:
         return cls.__module__ == self.names.get("__name__")

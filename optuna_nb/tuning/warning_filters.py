@@ -27,6 +27,8 @@ _NAMES = ("filters", "showwarning", "_showwarnmsg_impl")  # what a block puts ba
 _CHANGING = ("simplefilter", "filterwarnings", "resetwarnings")
 _PYTHON_DOES_IT = bool(getattr(sys.flags, "context_aware_warnings", 0))
 
+_DEFAULT = ("default", None, Warning, None, 0)  # what Python does where no filter speaks
+
 _lock = threading.RLock()
 _open: dict[int, tuple[int, _State]] = {}  # by block: its thread, and what that sees; the oldest first
 _outside: _State = {}  # what a thread sees that is in no block
@@ -48,6 +50,7 @@ def in_order() -> Iterator[None]:
     finally:
         with _lock:
             _inside.remove(study)
+            _leave_for_the_dead()
             _put_back()
 
 
@@ -62,6 +65,16 @@ def _replace() -> None:
         setattr(warnings, name, _of_its_block(_originals[name]))
     _outside.update(_now())
     _shown.update(_now())
+
+
+def _leave_for_the_dead() -> None:
+    """Leave the blocks of threads that were interrupted before they could, and have ended."""
+    alive = sys._current_frames().keys()  # noqa: SLF001 - CPython has no other name for it
+    gone = [block for block, (thread, _) in _open.items() if thread not in alive]
+    for block in gone:
+        del _open[block]
+    if gone:
+        _show([*_open.values()][-1][1] if _open else _outside)
 
 
 def _put_back() -> None:
@@ -106,17 +119,25 @@ def _of_its_block(change: Callable[..., None]) -> Callable[..., None]:
     @wraps(change)
     def changed(*args: Any, **options: Any) -> None:
         with _lock:
-            if _is_entering or not _open:
-                return change(*args, **options)
-            _notice()
-            shown, own = dict(_shown), _seen_here()
-            states = [own, shown] if own is _outside else [own]
-            for state in states:
-                _show(state)
-                change(*args, **options)
-            # scikit-learn's tasks take an empty list, which one of them is about to fill, for a fault
-            can_be_seen = bool(shown["filters"]) or len(_open) == 1
-            return _show(shown if can_be_seen else _outside)
+            if _open and not _is_entering:
+                _notice()
+                own, shown = _seen_here(), dict(_shown)
+                if change is _originals["resetwarnings"] and own is not _outside:
+                    # Another list, and never an empty one: scikit-learn's tasks in other threads hold the one
+                    # that they saw, and take an empty one for a fault.
+                    own["filters"] = [_DEFAULT]
+                    _show(own)
+                    _originals["simplefilter"](
+                        "default", append=True
+                    )  # it is there: Python forgets what it showed
+                    return
+                _show(own)
+                if own is _outside:
+                    change(*args, **options)
+                    _show(shown)
+            change(*args, **options)
+            if _open and len(warnings.filters) > 1 and warnings.filters is not _outside["filters"]:
+                warnings.filters[:] = [it for it in warnings.filters if it is not _DEFAULT]  # type: ignore[index]
 
     return changed
 

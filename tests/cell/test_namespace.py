@@ -4,6 +4,7 @@ import functools
 import pickle
 import sys
 import textwrap
+import time
 
 import cloudpickle
 import pytest
@@ -354,6 +355,13 @@ def test_a_function_objective_that_reads_nothing_still_gets_names_of_its_own(not
     define(notebook, "def objective(trial):\n    return 1")
     own = Snapshot(notebook, notebook["objective"].__code__).function(notebook["objective"])
     assert own.__globals__ is not notebook
+
+
+def test_wide_and_deep_data_costs_no_time(notebook):
+    notebook["wide"] = [[[[k] for k in range(70)] for _ in range(70)] for _ in range(70)]
+    began = time.process_time()
+    freeze(notebook, "len(wide)")
+    assert time.process_time() - began < 0.5
 
 
 def test_an_object_that_raises_when_it_is_looked_into_is_no_hindrance(notebook):

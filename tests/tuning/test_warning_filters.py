@@ -1,6 +1,7 @@
 """Threads that change the filters of warnings for a moment leave those of the kernel as they were."""
 
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -61,7 +62,6 @@ def test_a_thread_changes_the_filters_of_its_own_block_only(actors):
         a(warnings.resetwarnings)
         a(warnings.simplefilter, "error", UserWarning)
         assert own == content
-        assert warnings.filters is own
         b(second.__exit__, None, None, None)
         assert [it[:3] for it in warnings.filters] == [("error", None, UserWarning)]
         a(first.__exit__, None, None, None)
@@ -130,6 +130,17 @@ def test_a_block_that_was_entered_before_a_study_may_be_left_during_it(actors):
         around.__exit__(None, None, None)
         a(within.__exit__, None, None, None)
         assert warnings.filters is before
+    assert warnings.filters is before
+
+
+def test_a_block_whose_thread_was_ended_in_it_is_left_at_the_end_of_the_study():
+    before = warnings.filters
+    block = warnings.catch_warnings(action="ignore")
+    with in_order():
+        thread = threading.Thread(target=block.__enter__)
+        thread.start()
+        thread.join(10)
+        assert warnings.filters is not before
     assert warnings.filters is before
 
 
