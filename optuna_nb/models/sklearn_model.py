@@ -7,13 +7,13 @@ sets apart itself; its scoring rows choose nothing.
 from __future__ import annotations
 
 import inspect
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import ensemble, linear_model, neighbors, svm, tree
 from sklearn.base import clone
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.answers import ask
@@ -183,7 +183,7 @@ class SklearnLearner(Learner):
             extra["sample_weight"] = weights[rows.train]
         if cancelled.is_set():
             return FoldFit(lambda _: np.empty(0))
-        with threadpool_limits(threads, "openmp"):  # of this thread alone
+        with _pools().limit(limits=threads, user_api="openmp"):  # of this thread alone
             model.fit(X_train, self.problem.y[rows.train], **extra)
 
             done: NDArray[Any] | Answers
@@ -204,7 +204,7 @@ class SklearnLearner(Learner):
         """Fit the winner; see :class:`Learner`."""
         threads = fitting_threads(np.size(X))
         model = self.assemble(self.model(self._params(params, rounds), threads))
-        with threadpool_limits(threads, "openmp"):
+        with _pools().limit(limits=threads, user_api="openmp"):
             return model.fit(
                 X, np.asarray(y), **(weight_argument(model, weights) if self._takes_weights else {})
             )
@@ -215,6 +215,12 @@ class SklearnLearner(Learner):
         model = self.model(self._params(params, rounds))
         library = kind.__module__.split("._")[0]
         return self.write(library, kind.__name__, _said(model))
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Find the libraries' pools of threads, which takes 4 ms: as long as a fold of a small model."""
+    return ThreadpoolController()
 
 
 def _said(estimator: Any) -> dict[str, Any]:
