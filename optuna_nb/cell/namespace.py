@@ -17,8 +17,11 @@ import builtins
 import contextlib
 import itertools
 from abc import ABCMeta
+from collections import deque
 from types import FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from optuna_nb.cell.rebuilding import Rebuild, parts_of
 from optuna_nb.tuning.reads import names_in, names_set_by, reads_of_code
@@ -51,7 +54,7 @@ class Snapshot:
         self._depends: dict[int, tuple[object, bool]] = {}  # of functions and classes, by id
         self._with_instances: set[type] = set()
         self.reached = self._reach(code)  # the names that the code uses, directly or not
-        self._with_instances = {kind for name in self.reached for kind in self._kinds_in(self.names[name])}
+        self._with_instances = self._kept_classes()
         self._own = [name for name in self.reached if self.needs_rebuild(self.names[name])]
         self._shared = Rebuild(self, dict(self.names), None)
         self._shared.fill(self._own)
@@ -123,12 +126,27 @@ class Snapshot:
             for part in parts:
                 yield from self._codes(part, depth - 1)
 
+    def _kept_classes(self) -> set[type]:
+        """Find the classes of instances that are shared, and those that their methods name."""
+        kept: set[type] = set()
+        waiting = [kind for name in self.reached for kind in self._kinds_in(self.names[name])]
+        while waiting:
+            kind = waiting.pop()
+            if kind in kept:
+                continue
+            kept.add(kind)
+            for member in vars(kind).values():
+                for code in self._codes(member):
+                    named = [self.names[name] for name in self._reach(code)]
+                    waiting += [it for it in named if isinstance(it, type) and self._is_of_notebook(it)]
+        return kept
+
     def _kinds_in(self, value: object) -> Iterator[type]:
         """Find the notebook's classes of which a value is, or holds, an instance."""
         waiting, seen = [(value, 0)], set[int]()
         while waiting and len(seen) < _MOST:
             held, depth = waiting.pop(0)
-            if id(held) in seen or isinstance(held, type | ModuleType | FunctionType):
+            if id(held) in seen or isinstance(held, ModuleType):
                 continue
             seen.add(id(held))
             yield from (kind for kind in type(held).__mro__ if self._is_of_notebook(kind))
@@ -139,7 +157,12 @@ class Snapshot:
         return cls.__module__ == self.names.get("__name__")
 
     def _is_cloneable(self, cls: type) -> bool:
-        return type(cls) in (type, ABCMeta) and self._is_of_notebook(cls) and cls not in self._with_instances
+        return (
+            type(cls) in (type, ABCMeta)
+            and self._is_of_notebook(cls)
+            and cls not in self._with_instances
+            and not any("__init_subclass__" in vars(it) for it in cls.__mro__[1:] if self._is_of_notebook(it))
+        )
 
     def _knows(self, value: Any, depends: Callable[[Any], bool]) -> bool:
         if id(value) not in self._depends:
@@ -176,8 +199,12 @@ class Snapshot:
 def _held_by(value: Any) -> list[Any]:
     """List the first things that a container, or an object by its attributes, holds."""
     held: Any = ()
-    if type(value) in (list, tuple, set, frozenset):
+    if type(value) in (list, tuple, set, frozenset, deque):
         held = value
+    elif isinstance(value, FunctionType):
+        held = parts_of(value)
+    elif isinstance(value, np.ndarray):
+        held = value.flat if value.dtype == object else ()
     elif type(value) is dict:
         held = value.values()
     else:

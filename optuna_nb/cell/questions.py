@@ -227,6 +227,7 @@ def compare_runs(*names: str, storage: str | PathLike[str] | None = None) -> pd.
         StorageError: there is no such database.
     """
     url = storage_or_default(storage)
+    names = tuple(map(str, names))  # they may be the UUIDs that runs() returns
     with closing(read_records(url)) as database:
         ids = questions.run_ids(database, [_meant(url, name) for name in names])
         return questions.side_by_side(questions.ask(database, questions.whole_runs(ids)), ids, names)
@@ -240,7 +241,7 @@ def _of_run(
 ) -> pd.DataFrame:
     url = storage_or_default(storage)
     return _asked(
-        url, lambda database: question(questions.run_ids(database, [_meant(url, run)])[0]), show_sql
+        url, lambda database: question(questions.run_ids(database, [_meant(url, str(run))])[0]), show_sql
     )
 
 

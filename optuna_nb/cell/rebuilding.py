@@ -8,6 +8,7 @@ Rebuilt are plain functions, what decorators make of them (closures, ``functools
 from __future__ import annotations
 
 import functools
+from abc import ABCMeta
 from types import CellType, FunctionType, MappingProxyType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -73,18 +74,18 @@ class Rebuild:
             return type(value)(self(value.func), *map(self, value.args), **keywords)
         if isinstance(value, staticmethod | classmethod):
             return type(value)(self(value.__func__))
-        if isinstance(value, property):
+        if type(value) is property:
             get, put, delete = map(self, (value.fget, value.fset, value.fdel))
             return property(get, put, delete, value.__doc__)
-        if isinstance(value, functools.cached_property):
+        if type(value) is functools.cached_property:
             return functools.cached_property(self(value.func))
         if isinstance(value, functools.singledispatchmethod):
             method = functools.singledispatchmethod(self(value.func))
             self._register(method.dispatcher, value.dispatcher)
             return method
-        if isinstance(value, dict):
+        if type(value) is dict:
             return {key: self(item) for key, item in value.items()}
-        return type(value)(map(self, value))
+        return type(value)(map(self, value)) if type(value) in (list, tuple) else value
 
     def function(self, function: FunctionType) -> FunctionType:
         """Rebuild a function, whatever it reads."""
@@ -100,13 +101,14 @@ class Rebuild:
                 to_fill.append((closure[-1], content))
             else:
                 closure.append(cell)  # shared, as ``nonlocal`` expects
-        code, defaults = function.__code__, function.__defaults__
-        new = FunctionType(code, names, function.__name__, defaults, tuple(closure) or None)
+        new = FunctionType(function.__code__, names, function.__name__, None, tuple(closure) or None)
         self._done[id(function)] = new  # before the cells: a function may close over itself
         for cell, content in to_fill:
             cell.cell_contents = self(content)
         functools.update_wrapper(new, function)
-        new.__kwdefaults__ = function.__kwdefaults__
+        new.__defaults__ = function.__defaults__ and tuple(map(self, function.__defaults__))
+        named = function.__kwdefaults__
+        new.__kwdefaults__ = named and {name: self(value) for name, value in named.items()}
         if "__wrapped__" in vars(function):
             vars(new)["__wrapped__"] = self(vars(function)["__wrapped__"])
         else:
@@ -137,8 +139,10 @@ class Rebuild:
         }
         try:
             own_cell.cell_contents = new = type(cls)(cls.__name__, bases, body)
-        except TypeError:  # the class statement had keywords: it cannot be said again
+        except Exception:  # noqa: BLE001 - the class statement had keywords, or a base refuses to see it again
             own_cell.cell_contents = new = cls
+        if isinstance(new, ABCMeta) and new is not cls:
+            new.register(cls)  # so it knows whatever the one of the notebook knows
         return new
 
 
@@ -146,7 +150,8 @@ def parts_of(value: Any) -> tuple[Any, ...]:  # noqa: PLR0911 - one return per k
     """List what a value is made of, where that may be a function."""
     if isinstance(value, FunctionType):
         registry: Any = vars(value)["registry"] if _is_dispatcher(value) else {}
-        return (*registry, *(_content(cell) for cell in value.__closure__ or ()))
+        defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
+        return (*registry, *defaults, *(_content(cell) for cell in value.__closure__ or ()))
     if isinstance(value, _CACHED):
         return (cast("Any", value).__wrapped__,)
     if isinstance(value, functools.partial | functools.partialmethod):

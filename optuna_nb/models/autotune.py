@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,16 +155,29 @@ def prepare(options: AutotuneOptions) -> Prepared:
     lines = [everything.describe(), f"metric {metric.name}, to {metric.direction}; {splits}"]
     if len(apart):
         lines.append(describe_holdout(apart, everything.n_rows))
+    identify = partial(
+        _identity,
+        options,
+        X,
+        everything.y,
+        how,
+        model=model,
+        space=space,
+        learner=learner,
+        metric=metric.name,
+    )
+    identity = identify()
+    rows = {"data X", "data y", "data groups", "data sample_weight"}
     objective = Objective(
         evaluation,
         _code(options, learner, space, metric.name),
-        _identity(
-            options, X, everything.y, how, model=model, space=space, learner=learner, metric=metric.name
-        ),
+        identity,
         learner.family,
         opening=_opening(learner, space),
         finish=finish,
         refit=winner.model,
+        # The user's own scorer or estimator may change what it reads, as a list of its calls.
+        refingerprint=identify if any(it.startswith("data ") for it in identity.keys() - rows) else None,
     )
     return Prepared(
         objective,

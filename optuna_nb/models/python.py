@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _WHOLE = 10**6  # characters: scikit-learn shortens what is longer than 700
+_ODD = frozenset({"inf", "nan"})
 _NUMBERS = "from math import inf, nan"
 
 
@@ -27,9 +29,8 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     codes, imports = [], set()
     for k, step in enumerate(steps, 1):
         code, needed = literal(step), imports_of(step)
-        names = _names(code)
-        if names is not None and names <= {line.split()[-1] for line in needed} | {"inf", "nan"}:
-            imports |= needed | ({_NUMBERS} if names & {"inf", "nan"} else set())
+        if says_all(code, needed):
+            imports |= needed | ({_NUMBERS} if _names(code) & _ODD else set())
         else:
             code = f"step_{k}"
             imports.add(
@@ -37,6 +38,14 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             )
         codes.append(code)
     return tuple(codes), tuple(sorted(imports))
+
+
+def says_all(code: str, imports: set[str]) -> bool:
+    """Tell whether code is Python that needs nothing but these imports; a function in it is none."""
+    try:
+        return _names(code) <= {line.split()[-1] for line in imports} | _ODD
+    except SyntaxError:
+        return False
 
 
 def literal(value: Any) -> str:
@@ -48,12 +57,16 @@ def literal(value: Any) -> str:
         return f"[{', '.join(map(literal, plain))}]"
     if type(plain) is tuple:
         return f"({', '.join(map(literal, plain))}{',' if len(plain) == 1 else ''})"
+    if isinstance(value, np.ufunc) and getattr(np, name := str(value.__name__), None) is value:
+        return f"np.{name}"
     is_odd = isinstance(plain, float) and not math.isfinite(plain)
     return f"float('{plain}')" if is_odd else repr(plain)
 
 
 def imports_of(value: Any) -> set[str]:
     """Return the imports that the code of a value needs: those of the estimators in it."""
+    if isinstance(value, np.ufunc):
+        return {"import numpy as np"}
     kinds = {type(it) for it in _estimators(value)}
     return {f"from {kind.__module__.split('._')[0]} import {kind.__name__}" for kind in kinds}
 
@@ -70,11 +83,11 @@ def _estimators(value: Any) -> Iterator[Any]:
             yield from _estimators(part)
 
 
-def _names(code: str) -> set[str] | None:
-    """Return the names that code needs besides those of Python; None where it is no code."""
-    try:
-        tree = ast.parse(code, mode="eval")
-    except SyntaxError:
-        return None
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+def _names(code: str) -> set[str]:
+    """Return the names that code needs besides those of Python.
+
+    Raises:
+        SyntaxError: If it is no code.
+    """
+    found = {node.id for node in ast.walk(ast.parse(code, mode="eval")) if isinstance(node, ast.Name)}
     return found - vars(builtins).keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import sys
+import time
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _GONE = object()
+_BEGAN = time.time()  # about when this process did
 
 
 def is_edited(name: str) -> bool:
@@ -32,10 +34,12 @@ def is_edited(name: str) -> bool:
         codes, settings = _said(str(path), (stat.st_mtime_ns, stat.st_size))
     except (OSError, SyntaxError, ValueError, RecursionError):  # gone meanwhile, or no Python of today
         return False
+    if stat.st_mtime <= _BEGAN:  # what is set otherwise is the notebook's doing, and so is what is wrapped
+        return False
     live = vars(module)
     if any(not _is_alike(live.get(setting, _GONE), value) for setting, value in settings.items()):
         return True
-    return any(_differs(code, live, str(path)) for code in codes)
+    return _any_differs(codes, live, str(path))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -55,6 +59,14 @@ def _said(path: str, stamp: tuple[int, int]) -> tuple[list[CodeType], dict[str, 
     return [it for it in code.co_consts if isinstance(it, CodeType)], settings
 
 
+def _any_differs(codes: list[CodeType], live: Mapping[str, Any], path: str) -> bool:
+    """Tell whether a name runs other code; of one that is defined twice, than each of its definitions."""
+    differs: dict[str, bool] = {}
+    for code in codes:
+        differs[code.co_name] = differs.get(code.co_name, True) and _differs(code, live, path)
+    return any(differs.values())
+
+
 def _differs(code: CodeType, live: Mapping[str, Any], path: str) -> bool:
     """Tell whether other code runs under the name of a function or class; wrapped ones are passed over."""
     found = live.get(code.co_name)
@@ -64,8 +76,7 @@ def _differs(code: CodeType, live: Mapping[str, Any], path: str) -> bool:
         own = found.__code__
         return own.co_name == code.co_name and own.co_filename == path and not _runs_alike(own, code)
     if isinstance(found, type):
-        inner = (it for it in code.co_consts if isinstance(it, CodeType))
-        return any(_differs(it, vars(found), path) for it in inner)
+        return _any_differs([it for it in code.co_consts if isinstance(it, CodeType)], vars(found), path)
     return False
 
 

@@ -13,6 +13,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import linecache
 import textwrap
 import tokenize
 from types import CodeType
@@ -73,11 +74,26 @@ def digest_of_source(code: CodeType) -> bytes | None:
 def _definitions(code: CodeType) -> Iterator[_Function]:
     """Find where a function may be defined: where it was, or elsewhere in its file, once edited."""
     with contextlib.suppress(ValueError, SyntaxError, tokenize.TokenError, IndexError):
-        (here,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
+        lines = _lines_of(code)
+        (here,) = ast.parse(textwrap.dedent("".join(inspect.getblock(lines[code.co_firstlineno - 1 :])))).body
         if isinstance(here, ast.FunctionDef | ast.AsyncFunctionDef):
             yield here
     if not (code.co_freevars or code.co_name.startswith("<")):  # none of these can be compiled alone
-        yield from _functions_in("".join(inspect.findsource(code)[0])).get(code.co_name, ())
+        yield from _functions_in("".join(_lines_of(code))).get(code.co_name, ())
+
+
+def _lines_of(code: CodeType) -> list[str]:
+    """Return the lines of a function's file; ``inspect`` would go through all modules to find them.
+
+    Raises:
+        OSError: If they are not at hand.
+    """
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename)
+    if not lines:
+        msg = f"{code.co_filename} is not at hand"
+        raise OSError(msg)
+    return lines
 
 
 @functools.lru_cache(maxsize=32)

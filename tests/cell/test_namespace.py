@@ -382,3 +382,85 @@ def test_a_copy_that_pickle_does_not_take_is_explained(notebook, monkeypatch):
         pickle.dumps(copied)
     assert "use cloudpickle.dump" in one_line(refused.value, 3)
     assert cloudpickle.loads(cloudpickle.dumps(copied))() == 1
+
+
+def test_classes_of_objects_that_are_kept_anywhere_stay_the_same(notebook):
+    text = """
+        from collections import deque
+        from dataclasses import dataclass
+        import numpy as np
+        unit = 10
+        @dataclass
+        class Fold:
+            k: int
+            def size(self): return self.k * unit
+        class Item(Fold): pass
+        class Cell(Fold): pass
+        class Level(Fold): pass
+        class Default(Fold): pass
+        class Oops(ValueError):
+            def __str__(self): return str(unit)
+        class Splitter:
+            def make(self): return Fold(1)
+            def fail(self): raise Oops
+        splitter, queue, column = Splitter(), deque([Item(1)]), np.array([Cell(1)], dtype=object)
+        Level.LOW = Level(0)
+        def same(other, mine=Default(1)): return other == mine
+        def caught():
+            try:
+                splitter.fail()
+            except Oops:
+                return True
+    """
+    define(notebook, dedent(text))
+    cell = (
+        "(splitter.make() == Fold(1), queue[0] == Item(1), isinstance(column[0], Cell),"
+        " Level.LOW == Level(0), same(Default(1)), caught())"
+    )
+    assert freeze(notebook, cell)() == (True,) * 6
+
+
+def test_a_class_whose_base_hears_of_its_subclasses_stays_the_same(notebook):
+    text = """
+        made = []
+        class Layer:
+            def __init_subclass__(cls, width=1, **rest):
+                super().__init_subclass__(**rest)
+                made.append(cls)
+                cls.width = width
+        offset = 0
+        class Wide(Layer, width=5):
+            def score(self): return self.width + offset
+    """
+    define(notebook, dedent(text))
+    assert freeze(notebook, "Wide().score()")() == 5
+    assert notebook["made"] == [notebook["Wide"]]
+
+
+def test_functions_that_are_default_arguments_see_the_names_of_the_start_and_the_trial(notebook):
+    text = """
+        X = 1
+        def loss(): return X + trial
+        def run(inner=loss, *, other=loss): return inner() + other()
+    """
+    define(notebook, dedent(text))
+    run = freeze(notebook, "run()")
+    notebook["X"] = 100
+    assert (run(trial=1), run(trial=2)) == (4, 6)
+
+
+def test_a_property_of_ones_own_kind_and_a_class_that_was_registered_are_kept(notebook):
+    text = """
+        from abc import ABC
+        class classproperty(property):
+            def __get__(self, obj, kind=None): return self.fget(kind)
+        rate = 1
+        class Model(ABC):
+            @classproperty
+            def lr(cls): return rate
+            def fit(self): return rate
+        class Foreign: pass
+        Model.register(Foreign)
+    """
+    define(notebook, dedent(text))
+    assert freeze(notebook, "(Model.lr, isinstance(Foreign(), Model))")() == (1, True)

@@ -53,6 +53,9 @@ def test_a_cell_keeps_metrics_and_events_without_an_import(run):
 def test_a_step_interval_thins_metrics(run):
     run("%%tune bowl -n 1 --wait -q --step-interval 5\nfor i in range(10):\n    log_metrics(i, a=i)\n" + CELL)
     assert list(optuna_nb.run_metrics("bowl")["step"]) == [0, 5]
+    ids = optuna_nb.runs()["id"]
+    assert list(optuna_nb.run_metrics(ids[0])["step"]) == [0, 5]
+    assert list(optuna_nb.compare_runs(ids[0]).columns) == [str(ids[0])]
 
 
 def test_runs_that_are_longer_than_a_time_take_it_as_text_too(run):

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from catboost import CatBoostClassifier
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -230,6 +231,23 @@ def test_what_has_no_text_needs_no_name_that_is_not_there(step):
     names = {"step_1": step}
     exec("\n".join(imports), names)  # noqa: S102 - it is what a reader would run
     assert np.isnan(eval(codes[1], names).unknown_value)  # noqa: S307 - likewise
+
+
+def test_a_parameter_that_has_no_text_is_a_name_in_the_printed_code(tuned, iris, cancer):
+    def weights(distances):
+        return 1 / (1 + distances)
+
+    code = tuned(KNeighborsClassifier(weights=weights), *iris, **QUICK).study.user_attrs["code"]
+    assert "# weights is that of your own KNeighborsClassifier: it has no text" in code
+    names = {"weights": weights}
+    exec(code, names)  # noqa: S102 - it is what a reader would run
+    assert names["model"].fit(*iris).weights is weights
+    y = np.exp(cancer[0].iloc[:, 0] / 10)
+    model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1)
+    code = tuned(model, cancer[0], y, name="t", space={"regressor__alpha": (0.1, 1.0)}, trials=1).study
+    names = {}
+    exec(code.user_attrs["code"], names)  # noqa: S102 - it is what a reader would run
+    assert names["model"].func is np.log1p
 
 
 def test_a_step_that_has_no_text_is_a_name_in_the_printed_code(tuned, iris):

@@ -84,3 +84,21 @@ def test_the_same_code_goes_on_and_changed_code_begins_a_version(tuned, code, ch
 
     assert [first.name, again.name, other.name] == ["study@1", "study@1", "study@2"]
     assert said in other.note
+
+
+COUNTING = """
+calls = []
+def metric(estimator, X, y):
+    calls.append(len(calls)){}
+    return (estimator.predict(X) == y).mean()
+made = {{"model": "logistic", "metric": metric}}
+"""
+
+
+def test_data_that_a_users_scorer_itself_changes_begins_no_version(tuned):
+    X = np.random.default_rng(1).normal(size=(60, 3))
+    given = {"X": X, "y": (X[:, 0] > 0).astype(int), **written(COUNTING, "")}
+    handles = [tuned(trials=trials, **given) for trials in (1, 2, 3)]
+    assert [it.name for it in handles] == ["study@1"] * 3
+    assert len(handles[-1].study.trials) == 3
+    assert "the trials change calls themselves" in handles[-1].note

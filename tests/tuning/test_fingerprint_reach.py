@@ -489,6 +489,57 @@ assert fresh.parts["import prep"] not in (stale.parts["import prep"], loaded.par
     subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        """
+        from typing import overload
+        @overload
+        def f(x: int) -> int: ...
+        @overload
+        def f(x: str) -> str: ...
+        def f(x): return x
+        """,
+        """
+        import functools
+        @functools.singledispatch
+        def f(x): return 0
+        @f.register
+        def _(x: int): return 1
+        @f.register
+        def _(x: str): return 2
+        """,
+        "import sys\nif sys.platform == 'none':\n    def f(): return 1\nelse:\n    def f(): return 2",
+        "class C:\n    @property\n    def f(self): return 1\n    @f.setter\n    def f(self, value): pass",
+        "DEBUG = False\ndef f(): return DEBUG",
+    ],
+)
+def test_what_is_defined_twice_or_set_by_hand_is_not_taken_for_edited(tmp_path, twice):
+    setup = f"""
+import importlib, os, sys
+from pathlib import Path
+from optuna_nb.tuning.fingerprint import examine, project
+sys.path.insert(0, os.getcwd())
+sys.dont_write_bytecode = True
+project()
+twice = {textwrap.dedent(twice)!r}
+Path("prep.py").write_text(twice + "\\ndef loss(x): return x + 1\\n")
+os.utime("prep.py", (1, 1))  # long ago
+import prep
+prep.DEBUG = True
+assert examine("from prep import loss", {{}}).edited == ()
+del prep.DEBUG
+importlib.reload(prep)
+os.utime("prep.py")
+assert examine("from prep import loss", {{}}).edited == ()
+Path("prep.py").write_text(twice + "\\ndef loss(x): return x + 2\\n")
+assert examine("from prep import loss", {{}}).edited == ("prep",)
+importlib.reload(prep)
+assert examine("from prep import loss", {{}}).edited == ()
+"""
+    subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
+
+
 def test_a_module_that_counts_its_own_calls_is_not_taken_for_edited(tmp_path):
     setup = """
 import os, sys
