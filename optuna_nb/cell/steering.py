@@ -21,7 +21,7 @@ from optuna_nb.cell.trust import is_trusted, trust
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.records import PRUNERS, SAMPLERS, TuneOptions, base_name
 from optuna_nb.storage.reader import Reader
-from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.changes import describe_change, matches
 from optuna_nb.tuning.reads import outside_reads
 from optuna_nb.tuning.resume import on_top
 

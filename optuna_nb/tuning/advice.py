@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from optuna_nb.tuning.fingerprint import VOLATILE
+from optuna_nb.tuning.changes import VOLATILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

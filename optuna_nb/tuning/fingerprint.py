@@ -42,7 +42,6 @@ from optuna_nb.tuning.wrapping import functions_behind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_MOST_CHANGES = 5  # that are named
 _NOT_DATA = frozenset(
     [
         *("trial", "In", "Out", "exit", "quit", "get_ipython", "_", "__", "___"),
@@ -60,7 +59,6 @@ _LIBRARY_CODE = (FunctionType, BuiltinFunctionType, MethodDescriptorType, Wrappe
 _HEAP_TYPE = 1 << 9  # the flag of a class that a class statement made
 _OURS = (log_metrics, trial_event)  # a cell has them anyway, whether or not it imports them
 _TOOLS = SEALED_PACKAGES - {"optuna"} | {"_thread"}  # packages of what holds no data: streams, locks, widgets
-VOLATILE = "changed by the trials"  # stands for the hash of data that the trials themselves change
 
 
 def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
@@ -77,40 +75,6 @@ def fingerprint(code: str, namespace: Mapping[str, object]) -> dict[str, str]:
         SyntaxError: the code is no Python.
     """
     return examine(code, namespace).parts
-
-
-def describe_change(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """Say in one line what differs between two fingerprints: ``"cell changed; data y is new"``.
-
-    Of many differences, as between two objectives of one name, the first are named.
-    """
-    changed = [f"{part} changed" for part in new if part in old and not _is_same(old[part], new[part])]
-    added = [f"{part} is new" for part in new if part not in old]
-    gone = [f"{part} is gone" for part in old if part not in new]
-    said = [*changed, *added, *gone]
-    if len(said) > _MOST_CHANGES:
-        said = [*said[: _MOST_CHANGES - 1], f"{len(said) - _MOST_CHANGES + 1} more changes"]
-    return "; ".join(said) or "nothing changed"
-
-
-def matches(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
-    """Whether two fingerprints mean the same objective; volatile parts may have any value."""
-    return old.keys() == new.keys() and all(_is_same(old[part], new[part]) for part in new)
-
-
-def _is_same(old: str, new: str) -> bool:
-    return old == new or VOLATILE in (old, new)
-
-
-def mark_volatile(parts: Mapping[str, str], later: Mapping[str, str]) -> dict[str, str]:
-    """Mark the data that is volatile in a later fingerprint of the same objects, or differs there.
-
-    Code is never marked, even where it holds data that changes: its own changes must count.
-    """
-    return {
-        part: VOLATILE if part.startswith("data ") and later.get(part, digest) != digest else digest
-        for part, digest in parts.items()
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +134,7 @@ class _Survey:
         self._fitted = ContentHasher(self._name_code, fitted=True)
         self._home = namespace
         self._learned = 0
+        self._alike: dict[str, dict[int, int]] = {}  # numbers of functions of one name, by id
         self._found: dict[str, set[bytes]] = {}  # part -> digests; two lambdas have one name
         self._waiting: list[tuple[str, Any, set[str]]] = []  # label, value, what is read of it
         self.words: set[str] = set()  # all names that the code uses
@@ -234,9 +199,12 @@ class _Survey:
         kind = type(value)  # not isinstance, as a proxy may answer that as it likes, or raise
         inner = [it for it in functions_behind(value) if self._is_user_code(it)]
         if issubclass(kind, FunctionType | type) and self._is_user_code(value):
-            self.add(f"{'class' if issubclass(kind, type) else 'def'} {label}", self.digest_of_code(value))
+            self.add(
+                f"{'class' if issubclass(kind, type) else 'def'} {label}", self.digest_of_code(value, label)
+            )
         elif inner:
-            self.add(f"def {label}", combine(type_name(kind), *map(self.digest_of_code, inner)))
+            codes = [self.digest_of_code(it, label) for it in inner]
+            self.add(f"def {label}", combine(type_name(kind), *codes))
         elif issubclass(kind, (ModuleType, type, *_LIBRARY_CODE)):
             self.add(f"import {label}", combine(_qualified(value)))
             self.words.add(getattr(value, "__name__", label))
@@ -270,7 +238,9 @@ class _Survey:
             if isinstance(code, FunctionType | type) and self._is_user_code(code):
                 own = code.__module__ == self._home.get("__name__", "builtins")
                 label = code.__qualname__ if own else _qualified(code)
-                self._waiting.append((label, code, {""}))
+                alike = self._alike.setdefault(label, {})
+                number = alike.setdefault(id(code), len(alike) + 1)  # their order counts
+                self._waiting.append((label if number == 1 else f"{label} {number}", code, {""}))
         return name
 
     def _is_home(self, names: Mapping[str, object]) -> bool:
@@ -289,17 +259,33 @@ class _Survey:
 
     # ---------------------------------------------------------------- code
 
-    def digest_of_code(self, value: FunctionType | type) -> bytes:
-        """Hash a function or class of the user's, and note what it reads."""
+    def digest_of_code(self, value: FunctionType | type, label: str = "") -> bytes:
+        """Hash a function or class of the user's, and note what it reads.
+
+        Args:
+            value: The code.
+            label: What it is called; the data that it holds, which may be a cache or a count of its
+                calls, is a part of its own then.
+        """
         if id(value) not in self._digests:
             self._digests[id(value)] = (value, combine("recursion", value.__qualname__))
             digest = (
-                self._digest_of_class(value) if isinstance(value, type) else self._digest_of_function(value)
+                self._digest_of_class(value, label)
+                if isinstance(value, type)
+                else self._digest_of_function(value, label)
             )
             self._digests[id(value)] = (value, digest)
         return self._digests[id(value)][1]
 
-    def _digest_of_function(self, function: FunctionType) -> bytes:
+    def _digest_of_held(self, value: Any, path: str, label: str) -> bytes:
+        """Hash what code holds; its data under its own label, where there is one."""
+        is_code = callable(value) or hasattr(type(value), "__get__") or functions_behind(value)
+        if not label or is_code:
+            return self.hasher.digest(value, path)
+        self.add(f"data {label}", self.hasher.digest(value, label))
+        return b""
+
+    def _digest_of_function(self, function: FunctionType, label: str) -> bytes:
         code, name = function.__code__, function.__qualname__
         names: Mapping[str, object] = function.__globals__
         if self._frozen is not None and names is self._frozen[0]:
@@ -311,12 +297,14 @@ class _Survey:
         parts = [
             digest_of_source(code) or combine("bytecode", *self._digests_of_bytecode(code, function.__doc__))
         ]
-        parts += [
-            self.hasher.digest(value, name) for value in (function.__defaults__, function.__kwdefaults__)
-        ]
+        for key, value in (*enumerate(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items()):
+            is_kept = label and type(value) in (list, dict, set)
+            digest = self._digest_of_held(value, name, f"{label} (default {key})" if is_kept else "")
+            parts.append(combine(str(key), digest))
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
-                parts.append(self.hasher.digest(cell.cell_contents, f"{name}.{variable}"))
+                own = f"{label}.{variable}" if label else ""
+                parts.append(self._digest_of_held(cell.cell_contents, f"{name}.{variable}", own))
             except ValueError:  # not filled yet
                 parts.append(b"")
         return combine("function", *parts)
@@ -332,12 +320,16 @@ class _Survey:
             elif index or constant != doc:  # the first one is the docstring, or None
                 yield self.hasher.digest(constant, code.co_name)
 
-    def _digest_of_class(self, kind: type) -> bytes:
+    def _digest_of_class(self, kind: type, label: str) -> bytes:
         listed = len(self.hasher.opaque)
         parts = [self.hasher.digest(base, kind.__qualname__) for base in (*kind.__bases__, type(kind))]
         for name, member in sorted(vars(kind).items()):
             if name not in _GENERATED and not (issubclass(kind, enum.Enum) and name.startswith("_")):
-                parts.append(combine(name, self._digest_of_member(member, f"{kind.__qualname__}.{name}")))
+                has_own = label and not name.startswith("__") and not issubclass(kind, enum.Enum)
+                own = f"{label}.{name}" if has_own else ""
+                parts.append(
+                    combine(name, self._digest_of_member(member, f"{kind.__qualname__}.{name}", own))
+                )
         if issubclass(kind, enum.Enum):
             parts += [
                 combine(name, self.hasher.digest(item.value, name)) for name, item in kind.__members__.items()
@@ -345,20 +337,20 @@ class _Survey:
         del self.hasher.opaque[listed:]  # descriptors and the like; the data of a class is hashed
         return combine("class", *parts)
 
-    def _digest_of_member(self, member: Any, path: str) -> bytes:
+    def _digest_of_member(self, member: Any, path: str, label: str) -> bytes:
         kind = type(member)
         if issubclass(kind, FunctionType) and self._is_user_code(member):
-            return self.digest_of_code(member)
+            return self.digest_of_code(member, label)
         if issubclass(kind, property):
             parts = (member.fget, member.fset, member.fdel)
-            return combine("property", *(self._digest_of_member(part, path) for part in parts))
+            return combine("property", *(self._digest_of_member(part, path, label) for part in parts))
         if issubclass(kind, staticmethod | classmethod):
-            return combine(type_name(kind), self._digest_of_member(member.__func__, path))
+            return combine(type_name(kind), self._digest_of_member(member.__func__, path, label))
         if issubclass(kind, functools.cached_property):
-            return combine("cached property", self._digest_of_member(member.func, path))
+            return combine("cached property", self._digest_of_member(member.func, path, label))
         if inner := [it for it in functions_behind(member) if self._is_user_code(it)]:
-            return combine("wrapped function", *map(self.digest_of_code, inner))
-        return self.hasher.digest(member, path)
+            return combine("wrapped function", *(self.digest_of_code(it, label) for it in inner))
+        return self._digest_of_held(member, path, label)
 
 
 def _qualified(value: Any) -> str:

@@ -23,7 +23,7 @@ from optuna_nb.storage import runs, versions
 from optuna_nb.storage.refusals import reading
 from optuna_nb.storage.rows import FIXED_PARAMS
 from optuna_nb.tuning import fixing, volatile
-from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.changes import describe_change, matches
 from optuna_nb.tuning.naming import check_name
 from optuna_nb.tuning.ranking import rank
 from optuna_nb.tuning.reseeding import own_seed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from optuna_nb.storage import versions
 from optuna_nb.tuning.advice import advice_on_volatile
-from optuna_nb.tuning.fingerprint import VOLATILE, mark_volatile, matches
+from optuna_nb.tuning.changes import VOLATILE, mark_volatile, matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

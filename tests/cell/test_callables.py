@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from optuna_nb.cell.callables import read_callable
-from optuna_nb.tuning.fingerprint import describe_change, matches
+from optuna_nb.tuning.changes import describe_change, matches
 
 NUMBERS = itertools.count()
 

@@ -4,7 +4,7 @@ import pytest
 
 from optuna_nb.cell.callables import read_callable
 from optuna_nb.cell.source import read_cell
-from optuna_nb.tuning.fingerprint import describe_change, mark_volatile
+from optuna_nb.tuning.changes import describe_change, mark_volatile
 
 
 def changed(objective):

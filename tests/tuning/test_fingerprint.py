@@ -26,7 +26,8 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from optuna_nb.tuning.fingerprint import describe_change, examine, fingerprint
+from optuna_nb.tuning.changes import describe_change
+from optuna_nb.tuning.fingerprint import examine, fingerprint
 
 
 class Notebook:

@@ -213,6 +213,65 @@ def test_an_attribute_of_a_function_that_is_called_registry_is_no_hindrance():
     assert list(parts) == ["cell", "def f"]
 
 
+@pytest.mark.parametrize(
+    ("setup", "part"),
+    [
+        (
+            """
+            def memoize(g):
+                cache = {}
+                def inner(k):
+                    cache.setdefault(k, g(k))
+                    return cache[k]
+                return inner
+            @memoize
+            def f(k): return k
+            """,
+            "data f.cache",
+        ),
+        (
+            """
+            def counted(g):
+                calls = 0
+                def inner(k):
+                    nonlocal calls
+                    calls += 1
+                    return g(k)
+                return inner
+            @counted
+            def f(k): return k
+            """,
+            "data f.calls",
+        ),
+        ("def f(k, cache={}): cache[k] = k", "data f (default 0)"),
+        ("def f(k, *, cache=[]): cache.append(k)", "data f (default cache)"),
+        (
+            """
+            class f:
+                calls = 0
+                def __init__(self, k): f.calls += 1
+            """,
+            "data f.calls",
+        ),
+    ],
+)
+def test_what_code_keeps_of_its_calls_is_data_and_no_code(setup, part):
+    names = {"__name__": "__main__"}
+    exec(textwrap.dedent(setup), names)  # noqa: S102
+    before = fingerprint("f(1)", names)
+    names["f"](1)
+    after = fingerprint("f(1)", names)
+    assert [name for name in before if before[name] != after[name]] == [part]
+
+
+def test_closures_that_hold_other_data_cannot_change_places():
+    setup = "def make(n):\n    def inner(): return n\n    return inner\n"
+    old = tune_parts("f() - g()", setup + "f, g = make(1), make(2)")
+    assert tune_parts("f() - g()", setup + "f, g = make(2), make(1)") != old
+    listed = tune_parts("[h() for h in table]", setup + "table = [make(1), make(2)]")
+    assert tune_parts("[h() for h in table]", setup + "table = [make(2), make(1)]") != listed
+
+
 # ------------------------------------------------------------------ data
 
 LEARNERS = {

@@ -12,13 +12,8 @@ from optuna_nb.records import Objective, TuneOptions
 from optuna_nb.storage.reader import Reader
 from optuna_nb.tuning import api
 from optuna_nb.tuning.advice import advice_on_unseen, advice_on_volatile
-from optuna_nb.tuning.fingerprint import (
-    VOLATILE,
-    describe_change,
-    fingerprint,
-    mark_volatile,
-    matches,
-)
+from optuna_nb.tuning.changes import VOLATILE, describe_change, mark_volatile, matches
+from optuna_nb.tuning.fingerprint import fingerprint
 
 ADVICE = "the trials change state themselves, so its content is not fingerprinted; create it inside the cell"
 
