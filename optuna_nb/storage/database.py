@@ -39,18 +39,36 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     Raises:
         StorageError: If it cannot be opened, or is not an SQLite database.
     """
-    uri = f"file:{quote(os.fsencode(path))}?mode={'ro' if read_only else 'rw'}"
     with translated(path):
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        if not read_only:
+            return _connect(path, "mode=rw")
         try:
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("SELECT count(*) FROM sqlite_master")
-        except BaseException:
-            connection.close()
-            raise
+            return _connect(path, "mode=ro")
+        except sqlite3.OperationalError:
+            if not _is_archived(path):
+                raise
+            return _connect(path, "mode=ro&immutable=1")
+
+
+def _connect(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"file:{quote(os.fsencode(path))}?{how}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _is_archived(path: Path) -> bool:
+    """Whether a file is whole and lies where we cannot write, as SQLite wants to when it reads."""
+    log = path.with_name(f"{path.name}-wal")
+    is_whole = not log.exists() or log.stat().st_size == 0
+    return is_whole and not os.access(path.parent, os.W_OK)
 
 
 def _bare(path: Path) -> sqlite3.Connection:

@@ -156,6 +156,32 @@ def test_a_full_disk_costs_time_and_no_trial(options, monkeypatch, caplog):
     assert "big" in handle.study.trials[2].user_attrs
 
 
+def test_a_finished_study_is_read_where_nothing_may_be_written(open_folder):
+    closed = open_folder / "closed"
+    closed.mkdir()
+    url = f"sqlite:///{closed / 's.db'}"
+    write = f"""
+import optuna_nb
+optuna_nb.tune(lambda trial: trial.suggest_float("x", 0, 1), name="s", trials=3, storage={url!r}).wait()
+"""
+    read = f"""
+import os, optuna_nb
+optuna_nb.tune(lambda trial: 1.0, name="other", trials=1, storage="sqlite:///{open_folder}/other.db").wait().study
+if os.geteuid() == 0:  # nothing is read-only for root
+    os.setuid(65534)
+handle = optuna_nb.load("s", {url!r})
+print(handle.best_value >= 0, handle.snapshot().done, len(optuna_nb.runs(storage={url!r})))
+"""
+    subprocess.run([sys.executable, "-c", write], check=True)
+    for log in closed.glob("s.db-*"):  # as when the file alone is put there
+        log.unlink()
+    (closed / "s.db").chmod(0o444)
+    closed.chmod(0o555)
+    out = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, check=False)
+    closed.chmod(0o755)
+    assert out.stdout.strip().endswith("True 3 1"), out.stderr
+
+
 def test_the_best_of_a_study_is_told_where_its_file_may_not_be_written(open_folder):
     closed = open_folder / "closed"
     closed.mkdir()
