@@ -166,7 +166,9 @@ optuna_nb.tune(lambda trial: trial.suggest_float("x", 0, 1), name="s", trials=3,
 """
     read = f"""
 import os, optuna_nb
-optuna_nb.tune(lambda trial: 1.0, name="other", trials=1, storage="sqlite:///{open_folder}/other.db").wait().study
+other = "sqlite:///{open_folder}/other.db"  # imports all that is needed
+optuna_nb.tune(lambda trial: 1.0, name="other", trials=1, storage=other).wait().study
+optuna_nb.runs(storage=other)
 if os.geteuid() == 0:  # nothing is read-only for root
     os.setuid(65534)
 handle = optuna_nb.load("s", {url!r})
