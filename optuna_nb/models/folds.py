@@ -76,8 +76,9 @@ def make_folds(
         made = _split(problem, cv if splitter is None else splitter)
         again = _split(problem, cv) if hasattr(cv, "split") else made
     except (TypeError, ValueError) as error:
+        hint = ": name them with --groups" if problem.groups is None and "groups" in str(error) else ""
         raise InvalidOptionError(
-            f"the rows cannot be split: {str(error).splitlines()[0]}", code="NB605"
+            f"the rows cannot be split: {str(error).splitlines()[0]}{hint}", code="NB605"
         ) from None
     if not all(np.array_equal(a.score, b.score) for a, b in zip(made, again, strict=False)):
         raise InvalidOptionError(

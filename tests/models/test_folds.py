@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.model_selection import KFold, ShuffleSplit, TimeSeriesSplit
+from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, TimeSeriesSplit
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.folds import apart, describe_holdout, make_folds, split_holdout
@@ -83,6 +83,7 @@ def test_repeats_split_anew_and_the_seed_decides():
         ([(np.ones(len(Y), dtype=bool), range(10))], "arrays of row numbers"),
         (KFold(3, shuffle=True), "KFold splits the rows otherwise each time: give it a seed"),
         (object(), "cannot be split"),
+        (GroupKFold(3), "name them with --groups"),
         (ShuffleSplit(3), "random_state=0"),
     ],
 )
