@@ -481,47 +481,46 @@ def test_a_fitted_vectorizer_is_the_same_in_every_process():
     assert "data v (fitted)" in said.pop()
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        "def f(): from mine.helper import g; return g()",
-        "def f():\n    import mine.helper as h\n    return h.g()",
-        "def f():\n    def g(): from mine.helper import g; return g()\n    return g()",
-        "class f:\n    def __init__(self):\n        from mine.helper import g\n        self.x = g()",
-    ],
-)
-def test_a_module_that_a_function_imports_when_it_runs_counts(tmp_path, function):
+LATE_IMPORTS = [
+    "def f(): from mine.helper import g; return g()",
+    "def f():\n    import mine.helper as h\n    return h.g()",
+    "def f():\n    def g(): from mine.helper import g; return g()\n    return g()",
+    "class f:\n    def __init__(self):\n        from mine.helper import g\n        self.x = g()",
+]
+
+
+def test_modules_that_functions_import_when_they_run_count(tmp_path):
     setup = f"""
 from pathlib import Path
 from optuna_nb.tuning.fingerprint import fingerprint, project
 project()
 Path("mine").mkdir()
 Path("mine/__init__.py").write_text("")
-names = {{"__name__": "__main__"}}
-exec({function!r}, names)
-parts = []
-for body in ("def g(): return 1", "def g(): return 2"):
-    Path("mine/helper.py").write_text(body)
-    parts.append(fingerprint("f()", names))
-assert "import mine.helper" in parts[0]
-assert parts[0] != parts[1]
+for function in {LATE_IMPORTS!r}:
+    names = {{"__name__": "__main__"}}
+    exec(function, names)
+    parts = []
+    for body in ("def g(): return 1", "def g(): return 2"):
+        Path("mine/helper.py").write_text(body)
+        parts.append(fingerprint("f()", names))
+    assert "import mine.helper" in parts[0], function
+    assert parts[0] != parts[1], function
 """
     subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("def g(x):\n    return x + 1", "def g(x):\n    return x + 2"),
-        ("RATE = 0.1\ndef g(x): return x * RATE", "RATE = 0.2\ndef g(x): return x * RATE"),
-        ("class C:\n    def g(self): return 1", "class C:\n    def g(self): return 2"),
-        (
-            "def g(x):\n    def inner(): return 1\n    return inner()",
-            "def g(x):\n    def inner(): return 3\n    return inner()",
-        ),
-    ],
-)
-def test_a_module_that_was_edited_since_its_import_counts_as_other_code_and_is_named(tmp_path, before, after):
+EDITS = [
+    ("def g(x):\n    return x + 1", "def g(x):\n    return x + 2"),
+    ("RATE = 0.1\ndef g(x): return x * RATE", "RATE = 0.2\ndef g(x): return x * RATE"),
+    ("class C:\n    def g(self): return 1", "class C:\n    def g(self): return 2"),
+    (
+        "def g(x):\n    def inner(): return 1\n    return inner()",
+        "def g(x):\n    def inner(): return 3\n    return inner()",
+    ),
+]
+
+
+def test_modules_that_were_edited_since_their_import_count_as_other_code_and_are_named(tmp_path):
     setup = f"""
 import importlib, os, sys
 from pathlib import Path
@@ -529,29 +528,30 @@ from optuna_nb.tuning.fingerprint import examine, project
 sys.path.insert(0, os.getcwd())
 sys.dont_write_bytecode = True
 project()
-Path("prep.py").write_text({before!r})
-cell = "from prep import *"
-unloaded = examine(cell, {{}})
-import prep
-loaded = examine(cell, {{}})
-assert loaded.parts == unloaded.parts and loaded.edited == ()
-Path("prep.py").write_text('"A docstring."\\n\\n\\n# and a comment\\n' + {before!r})
-assert examine(cell, {{}}).edited == ()
-Path("prep.py").write_text({after!r})
-stale = examine(cell, {{}})
-assert stale.edited == ("prep",)
-importlib.reload(prep)
-fresh = examine(cell, {{}})
-assert fresh.edited == ()
-assert fresh.parts["import prep"] not in (stale.parts["import prep"], loaded.parts["import prep"])
+for number, (before, after) in enumerate({EDITS!r}):
+    name, part = f"prep{{number}}", f"import prep{{number}}"
+    file, cell = Path(f"{{name}}.py"), f"from {{name}} import *"
+    file.write_text(before)
+    importlib.invalidate_caches()
+    unloaded = examine(cell, {{}})
+    module = importlib.import_module(name)
+    loaded = examine(cell, {{}})
+    assert loaded.parts == unloaded.parts and loaded.edited == (), before
+    file.write_text('"A docstring."\\n\\n\\n# and a comment\\n' + before)
+    assert examine(cell, {{}}).edited == (), before
+    file.write_text(after)
+    stale = examine(cell, {{}})
+    assert stale.edited == (name,), before
+    importlib.reload(module)
+    fresh = examine(cell, {{}})
+    assert fresh.edited == (), before
+    assert fresh.parts[part] not in (stale.parts[part], loaded.parts[part]), before
 """
     subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize(
-    "twice",
-    [
-        """
+DEFINED_TWICE = [
+    """
         from typing import overload
         @overload
         def f(x: int) -> int: ...
@@ -559,7 +559,7 @@ assert fresh.parts["import prep"] not in (stale.parts["import prep"], loaded.par
         def f(x: str) -> str: ...
         def f(x): return x
         """,
-        """
+    """
         import functools
         @functools.singledispatch
         def f(x): return 0
@@ -568,12 +568,14 @@ assert fresh.parts["import prep"] not in (stale.parts["import prep"], loaded.par
         @f.register
         def _(x: str): return 2
         """,
-        "import sys\nif sys.platform == 'none':\n    def f(): return 1\nelse:\n    def f(): return 2",
-        "class C:\n    @property\n    def f(self): return 1\n    @f.setter\n    def f(self, value): pass",
-        "DEBUG = False\ndef f(): return DEBUG",
-    ],
-)
-def test_what_is_defined_twice_or_set_by_hand_is_not_taken_for_edited(tmp_path, twice):
+    "import sys\nif sys.platform == 'none':\n    def f(): return 1\nelse:\n    def f(): return 2",
+    "class C:\n    @property\n    def f(self): return 1\n    @f.setter\n    def f(self, value): pass",
+    "DEBUG = False\ndef f(): return DEBUG",
+]
+
+
+def test_what_is_defined_twice_or_set_by_hand_is_not_taken_for_edited(tmp_path):
+    cases = [textwrap.dedent(it) for it in DEFINED_TWICE]
     setup = f"""
 import importlib, os, sys
 from pathlib import Path
@@ -581,20 +583,23 @@ from optuna_nb.tuning.fingerprint import examine, project
 sys.path.insert(0, os.getcwd())
 sys.dont_write_bytecode = True
 project()
-twice = {textwrap.dedent(twice)!r}
-Path("prep.py").write_text(twice + "\\ndef loss(x): return x + 1\\n")
-os.utime("prep.py", (1, 1))  # long ago
-import prep
-prep.DEBUG = True
-assert examine("from prep import loss", {{}}).edited == ()
-del prep.DEBUG
-importlib.reload(prep)
-os.utime("prep.py")
-assert examine("from prep import loss", {{}}).edited == ()
-Path("prep.py").write_text(twice + "\\ndef loss(x): return x + 2\\n")
-assert examine("from prep import loss", {{}}).edited == ("prep",)
-importlib.reload(prep)
-assert examine("from prep import loss", {{}}).edited == ()
+for number, twice in enumerate({cases!r}):
+    name = f"prep{{number}}"
+    file, cell = Path(f"{{name}}.py"), f"from {{name}} import loss"
+    file.write_text(twice + "\\ndef loss(x): return x + 1\\n")
+    os.utime(file, (1, 1))  # long ago
+    importlib.invalidate_caches()
+    module = importlib.import_module(name)
+    module.DEBUG = True
+    assert examine(cell, {{}}).edited == (), twice
+    del module.DEBUG
+    importlib.reload(module)
+    os.utime(file)
+    assert examine(cell, {{}}).edited == (), twice
+    file.write_text(twice + "\\ndef loss(x): return x + 2\\n")
+    assert examine(cell, {{}}).edited == (name,), twice
+    importlib.reload(module)
+    assert examine(cell, {{}}).edited == (), twice
 """
     subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
 
