@@ -206,5 +206,7 @@ def test_a_comparison_without_its_cluster_says_so_where_it_is_looked_at(autotune
 
     with pytest.raises(ClusterError, match="no Dask scheduler answers"):
         found.wait()
+    assert found.table["model"].tolist() == ["logistic", "knn"]
+    assert all("no Dask scheduler answers" in it for it in found.table["failure"])
     with pytest.raises(ClusterError, match="no Dask scheduler answers"):
-        _ = found.table
+        _ = found.winner
