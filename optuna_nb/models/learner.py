@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from optuna_nb.errors import InvalidOptionError
 from optuna_nb.models.presets import find_space
-from optuna_nb.models.python import imports_of, literal, says_all
+from optuna_nb.models.python import code_of
 from optuna_nb.models.rows import take_rows
 from optuna_nb.models.spaces import is_count
 
@@ -180,17 +180,16 @@ class Learner(ABC):
             numbers_classes: Whether the model takes classes 0, 1 and so on, and y holds others.
             balances_rows: Whether rows are weighted so that all classes weigh the same.
         """
-        said, codes = [], {}
-        for name, value in arguments.items():
-            codes[name] = literal(value)
-            if not says_all(codes[name], imports_of(value)):
-                said.append(f"# {name} is that of your own {kind}: it has no text")
-                codes[name] = name
-        inner = "".join(f"    {name}={code},\n" for name, code in codes.items())
-        call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
+        inner, said = "", []
         imports = {f"from {library} import {kind}", *self.recipe.imports}
-        for value in arguments.values():
-            imports |= imports_of(value)
+        for name, value in arguments.items():
+            if made := code_of(value):
+                inner += f"    {name}={made[0]},\n"
+                imports |= made[1]
+            else:
+                inner += f"    {name}={name},\n"
+                said.append(f"# {name} is that of your own {kind}: it has no text")
+        call = f"{kind}(\n{inner})" if arguments else f"{kind}()"
         last = kind
         if numbers_classes:
             said.append(

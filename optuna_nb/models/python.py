@@ -28,9 +28,9 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     codes, imports = [], set()
     for k, step in enumerate(steps, 1):
-        code, needed = literal(step), imports_of(step)
-        if says_all(code, needed):
-            imports |= needed | ({_NUMBERS} if _names(code) & _ODD else set())
+        if made := code_of(step):
+            code, needed = made
+            imports |= needed
         else:
             code = f"step_{k}"
             imports.add(
@@ -40,12 +40,16 @@ def written(steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(codes), tuple(sorted(imports))
 
 
-def says_all(code: str, imports: set[str]) -> bool:
-    """Tell whether code is Python that needs nothing but these imports; a function in it is none."""
+def code_of(value: Any) -> tuple[str, set[str]] | None:
+    """Write a value as Python, with the imports that it needs; None where something in it has no text."""
+    code, imports = literal(value), imports_of(value)
     try:
-        return _names(code) <= {line.split()[-1] for line in imports} | _ODD
+        names = _names(code)
     except SyntaxError:
-        return False
+        return None
+    if names - _ODD - {line.split()[-1] for line in imports}:
+        return None
+    return code, imports | ({_NUMBERS} if names & _ODD else set())
 
 
 def literal(value: Any) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from optuna_nb.tuning.meaning import is_same_code
 from optuna_nb.tuning.user_files import file_of_module
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ _GONE = object()
 _BEGAN = time.time()  # about when this process did
 
 
-def is_edited(name: str) -> bool:
+def is_edited(module_name: str) -> bool:
     """Tell whether the file of a loaded module has other functions or settings by now.
 
     Args:
-        name: Of a module. One that is not loaded, or is a library's, is not edited.
+        module_name: One that is not loaded, or is a library's, is not edited.
     """
-    module = sys.modules.get(name)
-    path = None if module is None else file_of_module(name)
+    module = sys.modules.get(module_name)
+    path = None if module is None else file_of_module(module_name)
     if module is None or path is None:
         return False
     try:
@@ -37,7 +38,7 @@ def is_edited(name: str) -> bool:
     if stat.st_mtime <= _BEGAN:  # what is set otherwise is the notebook's doing, and so is what is wrapped
         return False
     live = vars(module)
-    if any(not _is_alike(live.get(setting, _GONE), value) for setting, value in settings.items()):
+    if any(repr(live.get(name, _GONE)) != repr(value) for name, value in settings.items()):
         return True
     return _any_differs(codes, live, str(path))
 
@@ -60,7 +61,7 @@ def _said(path: str, stamp: tuple[int, int]) -> tuple[list[CodeType], dict[str, 
 
 
 def _any_differs(codes: list[CodeType], live: Mapping[str, Any], path: str) -> bool:
-    """Tell whether a name runs other code; of one that is defined twice, than each of its definitions."""
+    """Tell whether a name runs other code; where it is defined twice, than each of its definitions."""
     differs: dict[str, bool] = {}
     for code in codes:
         differs[code.co_name] = differs.get(code.co_name, True) and _differs(code, live, path)
@@ -74,26 +75,7 @@ def _differs(code: CodeType, live: Mapping[str, Any], path: str) -> bool:
         found = found.__func__
     if isinstance(found, FunctionType):
         own = found.__code__
-        return own.co_name == code.co_name and own.co_filename == path and not _runs_alike(own, code)
+        return own.co_name == code.co_name and own.co_filename == path and not is_same_code(own, code)
     if isinstance(found, type):
         return _any_differs([it for it in code.co_consts if isinstance(it, CodeType)], vars(found), path)
     return False
-
-
-def _runs_alike(one: CodeType, other: CodeType) -> bool:
-    """Compare two code objects but for lines and docstrings."""
-    if one.co_code != other.co_code or one.co_names != other.co_names:
-        return False
-    if len(one.co_consts) != len(other.co_consts):
-        return False
-    pairs = list(zip(one.co_consts, other.co_consts, strict=True))
-    if pairs and all(isinstance(it, str | None) for it in pairs[0]):  # the docstring, where there is one
-        pairs = pairs[1:]
-    return all(
-        _runs_alike(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else _is_alike(a, b)
-        for a, b in pairs
-    )
-
-
-def _is_alike(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and repr(one) == repr(other)

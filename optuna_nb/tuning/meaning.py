@@ -140,12 +140,13 @@ def _undecorated(node: _Function) -> ast.stmt:
 
 
 def is_same_code(one: CodeType, other: CodeType) -> bool:
-    """Whether two code objects do the same; a file may have been edited since it was imported."""
+    """Whether two code objects do the same, docstrings apart; a file may be edited after its import."""
     if (one.co_code, one.co_names, one.co_name) != (other.co_code, other.co_names, other.co_name):
         return False
-    if len(one.co_consts) != len(other.co_consts):
+    pair = _constants(one), _constants(other)
+    if len(pair[0]) != len(pair[1]):
         return False
-    for mine, theirs in zip(one.co_consts, other.co_consts, strict=True):
+    for mine, theirs in zip(*pair, strict=True):
         if isinstance(mine, CodeType) and isinstance(theirs, CodeType):
             same = is_same_code(mine, theirs)
         else:  # 1 == 1.0, but not as a constant; a set has no order that repr could tell
@@ -153,3 +154,10 @@ def is_same_code(one: CodeType, other: CodeType) -> bool:
         if not same:
             return False
     return True
+
+
+def _constants(code: CodeType) -> tuple[Any, ...]:
+    """Return the constants of a code object, but for the docstring, which is the first one of a function."""
+    is_function = code.co_flags & inspect.CO_NEWLOCALS and not code.co_name.startswith("<")
+    has_docstring = is_function and code.co_consts and isinstance(code.co_consts[0], str | None)
+    return code.co_consts[1:] if has_docstring else code.co_consts

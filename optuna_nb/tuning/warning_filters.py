@@ -127,9 +127,8 @@ def _of_its_block(change: Callable[..., None]) -> Callable[..., None]:
                     # that they saw, and take an empty one for a fault.
                     own["filters"] = [_DEFAULT]
                     _show(own)
-                    _originals["simplefilter"](
-                        "default", append=True
-                    )  # it is there: Python forgets what it showed
+                    # It is there already: this only lets Python forget what it has shown.
+                    _originals["simplefilter"]("default", append=True)
                     return
                 _show(own)
                 if own is _outside:

@@ -50,6 +50,10 @@ def freeze(notebook, text):
     ],
 )
 def test_every_way_to_write_a_function_sees_the_names_of_the_start(notebook, text):
+    assert_frozen(notebook, text)
+
+
+def assert_frozen(notebook, text):
     notebook["X"] = 1
     define(notebook, text)
     run = freeze(notebook, "f()")
@@ -176,7 +180,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize("way", WRAPPED)
 def test_what_stands_behind_a_wrapper_or_in_a_class_sees_the_names_of_the_start(notebook, way):
-    test_every_way_to_write_a_function_sees_the_names_of_the_start(notebook, dedent(WRAPPED[way]))
+    assert_frozen(notebook, dedent(WRAPPED[way]))
 
 
 def test_super_finds_the_rebuilt_class(notebook):

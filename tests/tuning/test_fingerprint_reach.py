@@ -26,6 +26,7 @@ from xgboost import XGBRegressor
 from optuna_nb import tune
 from optuna_nb.tuning.fingerprint import examine, fingerprint
 from optuna_nb.tuning.hashing import ContentHasher
+from optuna_nb.tuning.meaning import is_same_code
 
 X = np.arange(60.0).reshape(-1, 2)
 
@@ -417,6 +418,7 @@ def test_long_lists_of_tuples_are_hashed_in_no_time_and_each_value_and_kind_coun
     assert digest([(1, 1)] * 40) != digest([(True, 1)] * 40) != digest([(1.0, 1)] * 40)
     code = """
 from optuna_nb.tuning.hashing import ContentHasher
+from optuna_nb.tuning.meaning import is_same_code
 words = ["".join(it) for it in ("ab", "c d")]
 print(ContentHasher(str).digest([(words[0], k, words[1]) for k in range(40)], "value").hex())
 """
@@ -551,6 +553,7 @@ for number, (before, after) in enumerate({EDITS!r}):
 
 
 DEFINED_TWICE = [
+    "def f(x): return x in {'one', 'two', 'three', 'four', 'five'}",
     """
         from typing import overload
         @overload
@@ -599,6 +602,8 @@ for number, twice in enumerate({cases!r}):
     file.write_text(twice + "\\ndef loss(x): return x + 2\\n")
     assert examine(cell, {{}}).edited == (name,), twice
     importlib.reload(module)
+    assert examine(cell, {{}}).edited == (), twice
+    file.write_text(twice + "\\ndef loss(x):\\n    'Doc.'\\n    return x + 2\\n")
     assert examine(cell, {{}}).edited == (), twice
 """
     subprocess.run([sys.executable, "-c", setup], cwd=tmp_path, check=True)
@@ -652,3 +657,23 @@ def test_names_in_the_text_of_a_magic_a_command_or_a_query_count(cell):
 def test_words_that_are_no_names_of_the_notebook_do_not_count():
     cell = "get_ipython().system('pip list')\nget_ipython().run_line_magic('matplotlib', 'A')\n'@A'.lower()"
     assert fingerprint(cell, {"A": 1}) == fingerprint(cell, {"A": 2, "pip": 3, "list": 4})
+
+
+def compiled(text):
+    names = {}
+    exec(text, names)  # noqa: S102
+    return names["f"].__code__
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("def f():\n    'One.'\n    return 1", "def f():\n    'Two.'\n    return 1", True),
+        ("def f():\n    return 'one'", "def f():\n    return 'two'", False),
+        ("def f():\n    'One.'\n    return 'one'", "def f():\n    'One.'\n    return 'two'", False),
+        ("f = lambda: 'one'", "f = lambda: 'two'", False),
+        ("def f(x): return x in {'a', 'b'}", "def f(x): return x in {'b', 'a'}", True),
+    ],
+)
+def test_code_is_the_same_whatever_its_docstring_says(one, other, same):
+    assert is_same_code(compiled(one), compiled(other)) is same
